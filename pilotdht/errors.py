@@ -60,7 +60,7 @@ class ConfigError(UsageError):
     default_hint = "run 'pilotdht config show --origin' to see where each value comes from"
 
 
-class InvalidArgument(UsageError):  # noqa: N818 - named for what is wrong, as the command line prints it
+class InvalidArgument(UsageError):
     """An argument is malformed: an address, a hostname, a port, a tag."""
 
     code = "invalid_argument"
@@ -74,21 +74,21 @@ class KeyFileError(UsageError):
     default_hint = "run 'pilotdht key show' to inspect the identity file"
 
 
-class AlreadyExists(UsageError):  # noqa: N818
+class AlreadyExists(UsageError):
     """The thing is there already: a listener, a trusted peer, a file."""
 
     code = "already_exists"
     default_hint = "choose another one, or remove the existing one first"
 
 
-class NodeClosed(UsageError):  # noqa: N818
+class NodeClosed(UsageError):
     """The node was closed, or was never started."""
 
     code = "closed"
     default_hint = "use the node inside 'async with Node(...) as node:'"
 
 
-class NoDaemon(UsageError):  # noqa: N818
+class NoDaemon(UsageError):
     """No daemon answers on the control socket."""
 
     code = "not_running"
@@ -102,14 +102,14 @@ class RemoteError(PilotError):
     default_hint = "try again; 'pilotdht status' shows how well this node is connected"
 
 
-class NotFound(RemoteError):  # noqa: N818
+class NotFound(RemoteError):
     """Nobody holds a live record under that name, tag or address."""
 
     code = "not_found"
     default_hint = "check the spelling; a peer that just started may need some seconds to be published"
 
 
-class Ambiguous(RemoteError):  # noqa: N818
+class Ambiguous(RemoteError):
     """Several keys claim the same name."""
 
     code = "ambiguous"
@@ -120,56 +120,56 @@ class Ambiguous(RemoteError):  # noqa: N818
         self.claims = claims
 
 
-class KeyChanged(RemoteError):  # noqa: N818
+class KeyChanged(RemoteError):
     """A pinned name now belongs to another key."""
 
     code = "key_changed"
     default_hint = "if the peer really has a new key, run 'pilotdht untrust NAME' and try again"
 
 
-class Unreachable(RemoteError):  # noqa: N818
+class Unreachable(RemoteError):
     """The peer is known, and none of its endpoints answers."""
 
     code = "unreachable"
     default_hint = "the peer may be offline; 'pilotdht find NAME' shows its published endpoints"
 
 
-class NotTrusted(RemoteError):  # noqa: N818
+class NotTrusted(RemoteError):
     """The peer refuses because no trust was given."""
 
     code = "not_trusted"
     default_hint = "ask for trust with 'pilotdht handshake NAME \"reason\"' and have the peer approve it"
 
 
-class Refused(RemoteError):  # noqa: N818
+class Refused(RemoteError):
     """The peer refuses: nothing listens on that port, or it is full."""
 
     code = "refused"
     default_hint = "check the port; the peer must listen on it"
 
 
-class LinkClosed(RemoteError):  # noqa: N818
+class LinkClosed(RemoteError):
     """The link or stream ended before the work was done."""
 
     code = "link_closed"
     default_hint = "try again; links are dialled anew when needed"
 
 
-class Overloaded(RemoteError):  # noqa: N818
+class Overloaded(RemoteError):
     """A bound on this side or on that side was reached."""
 
     code = "overloaded"
     default_hint = "slow down, or raise the bound in the configuration"
 
 
-class TimedOut(RemoteError):  # noqa: N818
+class TimedOut(RemoteError):
     """No answer within the time given."""
 
     code = "timeout"
     default_hint = "try again with a longer --timeout"
 
 
-class BadMessage(RemoteError):  # noqa: N818
+class BadMessage(RemoteError):
     """Bytes from outside that do not obey the protocol.
 
     ``reason`` is a short constant string, used as a counter's label.

@@ -48,6 +48,7 @@ class TaskScope:
         task = asyncio.get_running_loop().create_task(self._guard(work, name), name=f"{self.name}/{name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: work.close())  # one that was cancelled before its first step never ran
         return task
 
     async def close(self) -> None:

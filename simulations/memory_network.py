@@ -1,7 +1,7 @@
 """A datagram network in memory: latency, jitter and loss from one seed, and a trace of every datagram.
 
-The trace holds times, endpoints, kinds and sizes, never contents: tunnels draw their own entropy, so two runs with one seed
-agree on everything but the bytes.
+The trace holds times, endpoints, kinds and sizes, never contents: tunnels draw their own entropy, so two runs with one
+seed agree on everything but the bytes.
 """
 
 from __future__ import annotations

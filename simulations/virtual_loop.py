@@ -18,7 +18,7 @@ STALL_ROUNDS = 100_000
 """So many rounds of the loop without any time passing are a livelock, not work."""
 
 
-class SimulationStalled(RuntimeError):  # noqa: N818 - says what happened
+class SimulationStalled(RuntimeError):
     """Nothing is scheduled any more, or time does not pass."""
 
 

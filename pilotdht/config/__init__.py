@@ -1,0 +1,1 @@
+"""Every tunable of a node: typed, with unit, default, reason and range, checked when set."""

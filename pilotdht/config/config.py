@@ -1,7 +1,7 @@
 """The whole configuration of a node, and the presets to start from.
 
-Every tunable has its type, unit, default, reason and range where it is declared, one module a room. A configuration is a
-frozen value: change it with :func:`dataclasses.replace`.
+Every tunable has its type, unit, default, reason and range where it is declared, one module a room. A configuration is
+a frozen value: change it with :func:`dataclasses.replace`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pilotdht.config.daemon import DaemonConfig
 from pilotdht.config.dht import DhtConfig
 from pilotdht.config.fields import Section, tunable
 from pilotdht.config.net import NetConfig
@@ -49,7 +50,9 @@ class Config(Section):
     network: int = tunable(0, low=0, high=MAX_NETWORK, reason="0 is the public mesh")
     """Which mesh to join."""
 
-    network_key: bytes = field(default=b"", repr=False, metadata={"unit": "", "reason": "nobody without it can read or answer"})
+    network_key: bytes = field(
+        default=b"", repr=False, metadata={"unit": "", "reason": "nobody without it can read or answer"}
+    )
     """Pre-shared key of a private mesh."""
 
     start_timeout_s: float = tunable(
@@ -63,7 +66,11 @@ class Config(Section):
     """How long stopping waits for records to be withdrawn and links to close."""
 
     resolve_cache_s: float = tunable(
-        30.0, unit="s", low=0.0, high=3600.0, reason="dialling again should not walk the DHT; a failed dial refreshes it"
+        30.0,
+        unit="s",
+        low=0.0,
+        high=3600.0,
+        reason="dialling again should not walk the DHT; a failed dial refreshes it",
     )
     """How long a resolved peer is used without asking the DHT again."""
 
@@ -78,6 +85,9 @@ class Config(Section):
 
     trust: TrustConfig = field(default_factory=TrustConfig)
     """Handshakes and the trust book."""
+
+    daemon: DaemonConfig = field(default_factory=DaemonConfig)
+    """The long-running process around a node; an embedded node does not read it."""
 
     def __post_init__(self) -> None:
         """Check names and bounds.

@@ -1,0 +1,1 @@
+"""The distributed hash table: who is near a key, what is kept there, and how both are found."""

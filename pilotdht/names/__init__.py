@@ -1,0 +1,1 @@
+"""What is published about nodes, and how names and tags become keys."""

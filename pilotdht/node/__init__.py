@@ -1,0 +1,1 @@
+"""The embeddable node: joins all rooms behind ``async with Node(config) as node``."""

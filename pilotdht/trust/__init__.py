@@ -1,0 +1,1 @@
+"""Who may open what: handshakes, approvals and the book that remembers them."""

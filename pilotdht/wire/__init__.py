@@ -1,0 +1,1 @@
+"""From bytes to checked, frozen values and back; no input or output."""

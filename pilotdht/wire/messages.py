@@ -60,6 +60,8 @@ class StoreCode(IntEnum):
     """The record is malformed, wrongly signed, under another key, expired or not yet valid."""
     REVOKED = 6
     """The key was revoked."""
+    CACHED = 7
+    """Kept for a short time only: others are closer to the key."""
 
 
 class Message:

@@ -1,0 +1,5 @@
+"""``python -m pilotdht``: the command line."""
+
+from pilotdht.cli import main
+
+main()

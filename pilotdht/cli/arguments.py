@@ -1,0 +1,74 @@
+"""Kinds of arguments: hosts that complete from the daemon, virtual ports, durations, message data."""
+
+from __future__ import annotations
+
+import base64
+import re
+import sys
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+MAX_MESSAGE_BYTES = 3 << 20
+"""Longest message that is sent in one request."""
+
+_DURATION = re.compile(r"([0-9]*\.?[0-9]+)(ms|s|m|h|)")
+_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class Seconds(click.ParamType[float]):
+    """A duration: ``30``, ``30s``, ``500ms``, ``5m``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:  # noqa: ANN401
+        """Return seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        match = _DURATION.fullmatch(str(value))
+        if match is None or not float(match[1]):
+            self.fail(f"{value!r} is not a duration such as 30s, 500ms or 5m.", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+class Host(click.ParamType[str]):
+    """A hostname, address, did:key or alias."""
+
+    name = "host"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Return the text; the daemon judges it."""
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the known names that begin so."""
+        from pilotdht.cli.hostnames import known_hostnames
+
+        return [CompletionItem(name) for name in known_hostnames(ctx) if name.startswith(incomplete)]
+
+
+SECONDS = Seconds()
+HOST = Host()
+PORT = click.IntRange(1, 65535)
+
+
+def message_data(text: str) -> bytes:
+    """Return a message given on the command line; ``-`` reads standard input."""
+    data = sys.stdin.buffer.read(MAX_MESSAGE_BYTES + 1) if text == "-" else text.encode()
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise click.UsageError(f"A message has at most {MAX_MESSAGE_BYTES} bytes; use 'connect' as a pipe for more.")
+    return data
+
+
+def to_base64(data: bytes) -> str:
+    """Return standard base64 text."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def data_fields(encoded: str) -> dict[str, str]:
+    """Return base64 data as JSON shows it: ``text`` when it is UTF-8, else ``base64``."""
+    try:
+        return {"text": base64.b64decode(encoded).decode("utf-8")}
+    except UnicodeDecodeError:
+        return {"base64": encoded}

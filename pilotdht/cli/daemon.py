@@ -1,0 +1,265 @@
+"""``daemon``: start, stop and look after the node that runs in the background."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TypedDict, cast
+
+import click
+
+from pilotdht.cli.arguments import SECONDS
+from pilotdht.cli.exits import DONE, NO_DAEMON
+from pilotdht.cli.output import Output
+from pilotdht.cli.program import Family, Verb, option, output, verb
+from pilotdht.daemon.launch import launch, terminate, wait_until_gone
+from pilotdht.daemon.lock import holder
+from pilotdht.daemon.paths import find_paths
+from pilotdht.daemon.shapes import InfoShape, StartedShape, StoppedShape
+from pilotdht.errors import InvalidArgument, NoDaemon, TimedOut
+
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 15.0
+
+
+class DaemonStatusShape(TypedDict):
+    """Whether a daemon runs."""
+
+    is_running: bool
+    pid: int | None
+    socket: str
+
+
+class LogLineShape(TypedDict):
+    """One line of the log."""
+
+    line: str
+
+
+daemon = Family(name="daemon", help="Start, stop and look after the node that runs in the background.")
+
+
+def started_lines(out: Output, started: StartedShape) -> None:
+    """Print what a daemon is, once it runs."""
+    out.line(f"Daemon running (pid {started['pid']})")
+    out.line(f"Address: {started['address']}")
+    if started["hostname"]:
+        out.line(f"Hostname: {started['hostname']}")
+    if started["tags"]:
+        out.line(f"Tags: {', '.join(started['tags'])}")
+
+
+def settings_of(
+    *, assignments: tuple[str, ...] = (), bootstrap: tuple[str, ...] = (), **named: str | None
+) -> dict[str, str]:
+    """Return settings by name, as text: options that were given, then ``--set NAME=VALUE``."""
+    settings = {name.replace("__", "."): value for name, value in named.items() if value is not None}
+    if bootstrap:
+        settings["bootstrap"] = ",".join(bootstrap)
+    for assignment in assignments:
+        name, separator, value = assignment.partition("=")
+        if not separator or name.startswith("-"):
+            raise InvalidArgument(f"{assignment!r} is not NAME=VALUE", hint="as in --set tunnel.keepalive_s=10")
+        settings[name] = value
+    return settings
+
+
+def run_in_foreground(context: click.Context, settings: dict[str, str], *, defaults: dict[str, str]) -> None:
+    """Run a daemon in this process until it is told to stop; its log goes to standard error."""
+    import asyncio
+
+    from pilotdht.daemon.__main__ import open_real_node
+    from pilotdht.daemon.service import DaemonOptions, run_daemon
+
+    out = output(context)
+    options = DaemonOptions(
+        overrides=settings, defaults=defaults, socket=option(context, "socket"), config_file=option(context, "config")
+    )
+
+    def on_ready(started: StartedShape) -> None:
+        out.result(started, lambda: started_lines(out, started))
+        sys.stdout.flush()
+
+    asyncio.run(run_daemon(options, environment=os.environ, open_node=open_real_node, on_ready=on_ready))
+
+
+_START_OPTIONS = [
+    click.Option(["--hostname"], metavar="NAME", help="Name by which others find this node."),
+    click.Option(["--tags"], metavar="A,B", help="Tags by which others find this node."),
+    click.Option(["--bootstrap"], multiple=True, metavar="HOST:PORT", help="A node to join through; may be repeated."),
+    click.Option(["--listen"], metavar="HOST:PORT", help="Where the UDP socket is bound; ':PORT' for all addresses."),
+    click.Option(["--data-dir", "data_dir"], metavar="DIR", help="Where identity, trust and state are kept."),
+    click.Option(["--network"], metavar="NUMBER", help="Mesh to join; 0 is the public one."),
+    click.Option(["--metrics", "daemon__metrics"], metavar="HOST:PORT", help="Serve /metrics on this TCP port too."),
+    click.Option(["--log-level", "daemon__log_level"], metavar="LEVEL", help="debug, info, warning or error."),
+    click.Option(["--log-format", "daemon__log_format"], metavar="FORMAT", help="text or json."),
+    click.Option(["--set", "assignments"], multiple=True, metavar="NAME=VALUE", help="Any setting; may be repeated."),
+]
+
+
+def start_options(command: Verb) -> Verb:
+    """Give a verb the options that describe a node."""
+    command.params[:0] = _START_OPTIONS
+    return command
+
+
+def _launch(context: click.Context, settings: dict[str, str], timeout: float) -> None:
+    """Start a daemon in the background and print what it is."""
+    paths = find_paths(os.environ, config_file=option(context, "config"))
+    data_dir = Path(settings.get("data_dir") or os.environ.get("PILOTDHT_DATA_DIR") or paths.data_dir)
+    started = launch(
+        settings,
+        log_file=data_dir.expanduser() / paths.log_file.name,
+        socket=option(context, "socket"),
+        config_file=option(context, "config"),
+        timeout_s=timeout,
+    )
+    out = output(context)
+    out.result(started, lambda: started_lines(out, started))
+
+
+@start_options
+@verb("start", example="pilotdht daemon start --hostname my-mcp-server --tags mcp,finance", returns=StartedShape)
+@click.option("--foreground", is_flag=True, help="Stay attached; log to standard error.")
+@click.option("--timeout", type=SECONDS, default=START_TIMEOUT_S, help="How long to wait until it is ready.")
+@click.pass_context
+def start(
+    context: click.Context,
+    /,
+    foreground: bool,
+    timeout: float,
+    assignments: tuple[str, ...],
+    bootstrap: tuple[str, ...],
+    **named: str | None,
+) -> None:
+    """Start the daemon in the background; returns when it is ready."""
+    settings = settings_of(assignments=assignments, bootstrap=bootstrap, **named)
+    if foreground:
+        run_in_foreground(context, settings, defaults={})
+    else:
+        _launch(context, settings, timeout)
+
+
+@start_options
+@verb("run", example="pilotdht daemon run --hostname my-mcp-server", returns=StartedShape, streams=True)
+@click.pass_context
+def run(
+    context: click.Context, /, assignments: tuple[str, ...], bootstrap: tuple[str, ...], **named: str | None
+) -> None:
+    """Run the daemon in the foreground until interrupted, for service managers and containers."""
+    settings = settings_of(assignments=assignments, bootstrap=bootstrap, **named)
+    run_in_foreground(context, settings, defaults={})
+
+
+def stop_daemon(context: click.Context, *, timeout_s: float) -> StoppedShape:
+    """Stop the daemon and wait until it is gone.
+
+    Raises:
+        NoDaemon: none runs.
+        TimedOut: it did not end in time.
+    """
+    from pilotdht.cli.session import ask
+
+    paths = find_paths(os.environ, socket=option(context, "socket"))
+    lock_file = paths.lock_file
+    try:
+        info = cast("InfoShape", ask(context, "/v1/info"))
+        lock_file = Path(info["data_dir"]) / lock_file.name
+        stopped = cast("StoppedShape", ask(context, "/v1/stop", {}))
+    except NoDaemon:
+        process_id = None if option(context, "socket") else holder(lock_file)
+        if process_id is None:
+            raise
+        terminate(process_id)  # it hangs, or is just starting: the socket does not answer
+        stopped = {"pid": process_id}
+    if not wait_until_gone(lock_file, stopped["pid"], timeout_s=timeout_s):
+        raise TimedOut(f"the daemon (pid {stopped['pid']}) is still stopping", hint="see 'pilotdht daemon logs'")
+    return stopped
+
+
+@verb("stop", example="pilotdht daemon stop", returns=StoppedShape)
+@click.option("--timeout", type=SECONDS, default=STOP_TIMEOUT_S, help="How long to wait until it is gone.")
+@click.pass_context
+def stop(context: click.Context, timeout: float) -> None:
+    """Stop the daemon: its records are withdrawn, its tunnels closed."""
+    stopped = stop_daemon(context, timeout_s=timeout)
+    out = output(context)
+    out.result(stopped, lambda: out.line(f"Daemon stopped (pid {stopped['pid']})"))
+
+
+@start_options
+@verb("restart", example="pilotdht daemon restart", returns=StartedShape)
+@click.option("--timeout", type=SECONDS, default=START_TIMEOUT_S, help="How long each half may take.")
+@click.pass_context
+def restart(
+    context: click.Context,
+    /,
+    timeout: float,
+    assignments: tuple[str, ...],
+    bootstrap: tuple[str, ...],
+    **named: str | None,
+) -> None:
+    """Stop the daemon if it runs, and start it with the options it had, changed by those given now."""
+    from pilotdht.cli.session import ask
+
+    settings = settings_of(assignments=assignments, bootstrap=bootstrap, **named)
+    try:
+        settings = {**cast("InfoShape", ask(context, "/v1/info"))["settings"], **settings}
+        stop_daemon(context, timeout_s=timeout)
+    except NoDaemon:
+        pass  # nothing to stop
+    _launch(context, settings, timeout)
+
+
+@verb("status", example="pilotdht daemon status --check && echo up", returns=DaemonStatusShape)
+@click.option("--check", is_flag=True, help="Print nothing; exit with 0 when it runs and with 5 when not.")
+@click.pass_context
+def status(context: click.Context, check: bool) -> int:
+    """Tell whether the daemon runs."""
+    from pilotdht.cli.session import ask
+
+    paths = find_paths(os.environ, socket=option(context, "socket"))
+    try:
+        process_id: int | None = cast("InfoShape", ask(context, "/v1/info"))["pid"]
+    except NoDaemon:
+        process_id = None
+    code = NO_DAEMON if process_id is None else DONE
+    if check:
+        return code
+    data: DaemonStatusShape = {
+        "is_running": process_id is not None,
+        "pid": process_id,
+        "socket": str(paths.socket),
+    }
+    out = output(context)
+    text = "Daemon not running" if process_id is None else f"Daemon running (pid {process_id})"
+    out.result(data, lambda: out.line(text))
+    return code
+
+
+@verb("logs", example="pilotdht daemon logs --follow", returns=LogLineShape, streams=True)
+@click.option("-f", "--follow", is_flag=True, help="Go on printing what is logged.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(0, 1_000_000), default=50, show_default=True, help="Lines to begin with."
+)
+@click.pass_context
+def logs(context: click.Context, follow: bool, lines: int) -> None:
+    """Print the daemon's log."""
+    from pilotdht.cli.logs import follow_lines, last_lines
+    from pilotdht.cli.session import ask
+
+    try:
+        path = Path(cast("InfoShape", ask(context, "/v1/info"))["log"])
+    except NoDaemon:
+        path = find_paths(os.environ).log_file
+    out = output(context)
+    for line in last_lines(path, lines):
+        out.item({"line": line}, line)
+    if follow:
+        for line in follow_lines(path):
+            out.item({"line": line}, line)
+
+
+for _verb in (start, stop, restart, status, run, logs):
+    daemon.add_command(_verb)

@@ -1,0 +1,50 @@
+"""Asks the daemon for the names it knows, fast or not at all: pressing the tabulator must never hang."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+
+import click
+import h11
+
+from pilotdht.cli.program import option
+from pilotdht.daemon.paths import check_socket_directory, find_paths
+from pilotdht.errors import PilotError
+
+LIMIT_S = 0.2
+
+
+def known_hostnames(context: click.Context) -> list[str]:
+    """Return the names the daemon knows without asking the network; none when it does not answer in time."""
+    deadline = time.monotonic() + LIMIT_S
+    try:
+        path = find_paths(os.environ, socket=option(context, "socket")).socket
+        check_socket_directory(path)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            body = _fetch(connection, str(path), deadline)
+        names = json.loads(body)["data"]["hostnames"]
+    except (OSError, ValueError, KeyError, TypeError, PilotError, h11.ProtocolError):
+        return []
+    return [name for name in names if isinstance(name, str)]
+
+
+def _fetch(connection: socket.socket, path: str, deadline: float) -> bytes:
+    """Return the daemon's answer."""
+    http = h11.Connection(h11.CLIENT)
+    connection.settimeout(max(0.001, deadline - time.monotonic()))
+    connection.connect(path)
+    request = h11.Request(method="GET", target="/v1/hostnames", headers=[("Host", "pilotdht"), ("Connection", "close")])
+    connection.sendall((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
+    body = bytearray()
+    while not isinstance(event := http.next_event(), h11.EndOfMessage):
+        if event is h11.NEED_DATA:
+            connection.settimeout(max(0.001, deadline - time.monotonic()))
+            http.receive_data(connection.recv(65536))
+        elif isinstance(event, h11.Data):
+            body += event.data
+        elif isinstance(event, h11.ConnectionClosed):
+            break
+    return bytes(body)

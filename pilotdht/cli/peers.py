@@ -1,0 +1,57 @@
+"""``peers`` and ``connections``: whom this node knows, and whom it has a tunnel to."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import click
+
+from pilotdht.cli.output import duration, milliseconds, size
+from pilotdht.cli.program import output, verb
+from pilotdht.cli.session import ask
+from pilotdht.daemon.shapes import ConnectionsShape, ContactsShape
+
+
+@verb("peers", example="pilotdht peers", returns=ContactsShape)
+@click.option("--search", metavar="TEXT", help="Only those whose address or endpoint contains this.")
+@click.pass_context
+def peers(context: click.Context, search: str | None) -> None:
+    """List the routing table: nodes that answered lately."""
+    contacts = cast("ContactsShape", ask(context, "/v1/peers"))["peers"]
+    if search:
+        wanted = search.lower()
+        contacts = [entry for entry in contacts if wanted in f"{entry['address']} {entry['endpoint']}".lower()]
+    rows = [
+        (entry["address"], entry["endpoint"], milliseconds(entry["rtt_s"]), f"{duration(entry['last_seen_s'])} ago")
+        for entry in contacts
+    ]
+    out = output(context)
+    out.result(
+        {"peers": contacts},
+        lambda: out.table(("ADDRESS", "ENDPOINT", "RTT", "ANSWERED"), rows, empty="No peers known."),
+    )
+
+
+@verb("connections", example="pilotdht connections", returns=ConnectionsShape)
+@click.pass_context
+def connections(context: click.Context) -> None:
+    """List the live tunnels."""
+    entries = cast("ConnectionsShape", ask(context, "/v1/connections"))["connections"]
+    rows = [
+        (
+            entry["address"],
+            entry["hostname"],
+            entry["endpoint"],
+            "out" if entry["is_outgoing"] else "in",
+            "yes" if entry["is_trusted"] else "no",
+            milliseconds(entry["rtt_s"]),
+            size(entry["received_bytes"]),
+            size(entry["sent_bytes"]),
+            str(entry["streams"]),
+            duration(entry["age_s"]),
+        )
+        for entry in entries
+    ]
+    columns = ("ADDRESS", "HOSTNAME", "ENDPOINT", "WAY", "TRUSTED", "RTT", "RECEIVED", "SENT", "STREAMS", "AGE")
+    out = output(context)
+    out.result({"connections": entries}, lambda: out.table(columns, rows, empty="No tunnels."))

@@ -1,0 +1,33 @@
+"""``traceroute``: step by step, how a peer is reached."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import click
+
+from pilotdht.cli.arguments import HOST
+from pilotdht.cli.output import Output, milliseconds
+from pilotdht.cli.program import output, verb
+from pilotdht.cli.session import ask
+from pilotdht.daemon.shapes import TraceShape
+
+
+@verb("traceroute", example="pilotdht traceroute agent-alpha", returns=TraceShape)
+@click.argument("host", type=HOST)
+@click.pass_context
+def traceroute(context: click.Context, host: str) -> None:
+    """Show how a peer is reached: who knew it, which endpoint answered, and what each step took."""
+    trace = cast("TraceShape", ask(context, "/v1/traceroute", {"target": host}))
+    out = output(context)
+    out.result(trace, lambda: _show(out, host, trace))
+
+
+def _show(out: Output, host: str, trace: TraceShape) -> None:
+    name = f" ({trace['hostname']})" if trace["hostname"] else ""
+    out.line(f"traceroute to {host} · {trace['address']}{name}")
+    out.line(f" 1  resolved by {trace['source']} · {milliseconds(trace['resolve_s'])}")
+    out.line(f" 2  published at {', '.join(trace['endpoints']) or 'no endpoint'}")
+    dialled = f"dialled · {milliseconds(trace['dial_s'])}" if trace["dial_s"] else "tunnel stood already"
+    out.line(f" 3  {trace['endpoint']} · {dialled}")
+    out.line(f" 4  round trip · {milliseconds(trace['rtt_s'])}")

@@ -1,0 +1,94 @@
+"""``handshake``, ``pending``, ``approve``, ``reject``, ``trust``, ``untrust``: who may open what here."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import cast
+
+import click
+
+from pilotdht.cli.arguments import HOST
+from pilotdht.cli.program import output, verb
+from pilotdht.cli.session import ask
+from pilotdht.daemon.shapes import TrustListShape, TrustShape, TrustStateShape
+
+
+def _tell(context: click.Context, path: str, fields: dict[str, object], text: str) -> None:
+    """Take one step and print where trust stands; ``text`` may use ``{state}`` and ``{address}``."""
+    state = cast("TrustStateShape", ask(context, path, fields))
+    out = output(context)
+    out.result(state, lambda: out.line(text.format(**state)))
+
+
+def _list(context: click.Context, path: str, *, search: str | None, empty: str) -> None:
+    """Print entries of the trust book."""
+    entries = cast("TrustListShape", ask(context, path))["entries"]
+    if search:
+        wanted = search.lower()
+        entries = [entry for entry in entries if wanted in f"{entry['address']} {entry['hostname']}".lower()]
+    out = output(context)
+    out.result(
+        {"entries": entries},
+        lambda: out.table(("ADDRESS", "HOSTNAME", "STATE", "SINCE", "REASON"), _rows(entries), empty=empty),
+    )
+
+
+def _rows(entries: Sequence[TrustShape]) -> list[tuple[str, ...]]:
+    return [
+        (entry["address"], entry["hostname"], entry["state"], _when(entry["since"]), entry["reason"])
+        for entry in entries
+    ]
+
+
+def _when(unix_s: float) -> str:
+    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+@verb("handshake", example='pilotdht handshake agent-alpha "we work on the same report"', returns=TrustStateShape)
+@click.argument("host", type=HOST)
+@click.argument("reason", default="")
+@click.pass_context
+def handshake(context: click.Context, host: str, reason: str) -> None:
+    """Ask a peer for trust; it is given at once when the peer has asked too."""
+    _tell(context, "/v1/trust/handshake", {"target": host, "reason": reason}, "Handshake {state} · {address}")
+
+
+@verb("pending", example="pilotdht pending", returns=TrustListShape)
+@click.pass_context
+def pending(context: click.Context) -> None:
+    """List requests for trust that wait for an answer."""
+    _list(context, "/v1/trust/pending", search=None, empty="No requests wait.")
+
+
+@verb("approve", example="pilotdht approve agent-beta", returns=TrustStateShape)
+@click.argument("host", type=HOST)
+@click.pass_context
+def approve(context: click.Context, host: str) -> None:
+    """Give trust to a peer that asked."""
+    _tell(context, "/v1/trust/approve", {"target": host}, "Trusted · {address}")
+
+
+@verb("reject", example='pilotdht reject agent-beta "not expected"', returns=TrustStateShape)
+@click.argument("host", type=HOST)
+@click.argument("reason", default="")
+@click.pass_context
+def reject(context: click.Context, host: str, reason: str) -> None:
+    """Refuse trust to a peer that asked."""
+    _tell(context, "/v1/trust/reject", {"target": host, "reason": reason}, "Rejected · {address}")
+
+
+@verb("trust", example="pilotdht trust", returns=TrustListShape)
+@click.option("--search", metavar="TEXT", help="Only those whose address or hostname contains this.")
+@click.pass_context
+def trust(context: click.Context, search: str | None) -> None:
+    """List the peers that this node trusts."""
+    _list(context, "/v1/trust", search=search, empty="Nobody is trusted.")
+
+
+@verb("untrust", example="pilotdht untrust agent-beta", returns=TrustStateShape)
+@click.argument("host", type=HOST)
+@click.pass_context
+def untrust(context: click.Context, host: str) -> None:
+    """Take trust back; the peer's tunnels are cut at once."""
+    _tell(context, "/v1/trust/untrust", {"target": host}, "No longer trusted · {address}")

@@ -1,0 +1,152 @@
+"""Facts of a node as JSON: each function fills one shape of :mod:`pilotdht.daemon.shapes`."""
+
+from __future__ import annotations
+
+import base64
+import enum
+from collections.abc import Mapping, Sequence
+
+from pilotdht.daemon.shapes import (
+    ConnectionShape,
+    ContactShape,
+    LookupShape,
+    MessageShape,
+    PeerShape,
+    TraceShape,
+    TrustShape,
+    TunnelShape,
+)
+from pilotdht.identity.address import Address
+from pilotdht.identity.keys import did_of
+from pilotdht.names.peer import Peer
+from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, PeerInfo, Trace
+from pilotdht.trust.book import TrustEntry
+
+
+def encode_base64(data: bytes) -> str:
+    """Return standard base64 text."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def peer_shape(peer: Peer) -> PeerShape:
+    """Encode a resolved peer."""
+    return {
+        "address": str(peer.address),
+        "did": peer.did,
+        "hostname": peer.hostname,
+        "tags": list(peer.tags),
+        "endpoints": [str(endpoint) for endpoint in peer.endpoints],
+        "services": [{"name": service.name, "port": service.port} for service in peer.services],
+        "issued": peer.issued_s,
+        "is_trusted": peer.is_trusted,
+        "source": peer.source.value,
+    }
+
+
+def contact_shape(contact: PeerInfo) -> ContactShape:
+    """Encode a contact of the routing table."""
+    return {
+        "address": str(contact.address),
+        "endpoint": str(contact.endpoint),
+        "rtt_s": contact.rtt_s,
+        "last_seen_s": contact.last_seen_s,
+    }
+
+
+def connection_shape(connection: ConnectionInfo) -> ConnectionShape:
+    """Encode a live link."""
+    return {
+        "address": str(connection.address),
+        "hostname": connection.hostname,
+        "endpoint": str(connection.endpoint),
+        "is_outgoing": connection.is_outgoing,
+        "is_trusted": connection.is_trusted,
+        "rtt_s": connection.rtt_s,
+        "received_bytes": connection.received_bytes,
+        "sent_bytes": connection.sent_bytes,
+        "streams": connection.streams,
+        "age_s": connection.age_s,
+    }
+
+
+def trace_shape(trace: Trace) -> TraceShape:
+    """Encode how a peer was reached."""
+    return {
+        "address": str(trace.address),
+        "hostname": trace.hostname,
+        "source": trace.source,
+        "resolve_s": trace.resolve_s,
+        "endpoints": [str(endpoint) for endpoint in trace.endpoints],
+        "endpoint": str(trace.endpoint),
+        "dial_s": trace.dial_s,
+        "rtt_s": trace.rtt_s,
+    }
+
+
+def tunnel_shape(connection: Connection) -> TunnelShape:
+    """Encode a tunnel that stands."""
+    return {
+        "address": str(connection.address),
+        "endpoint": str(connection.endpoint),
+        "setup_s": connection.setup_s,
+        "rtt_s": connection.rtt_s,
+    }
+
+
+def message_shape(message: Message) -> MessageShape:
+    """Encode a message from a peer."""
+    return {
+        "peer": did_of(message.peer),
+        "address": str(message.address),
+        "hostname": message.hostname,
+        "port": message.port,
+        "data_base64": encode_base64(message.data),
+    }
+
+
+def state_text(state: object) -> str:
+    """Return an enumeration member as text."""
+    return str(state.value) if isinstance(state, enum.Enum) else str(state)
+
+
+def trust_shape(entry: TrustEntry) -> TrustShape:
+    """Encode an entry of the trust book."""
+    return {
+        "address": str(entry.address),
+        "did": did_of(entry.public_key),
+        "hostname": entry.hostname,
+        "state": state_text(entry.state),
+        "reason": entry.reason,
+        "since": entry.since,
+    }
+
+
+def lookup_shape(lookup: LookupInfo, *, network: int) -> LookupShape:
+    """Encode a walk through the DHT made on mesh ``network``."""
+    return {
+        "target": lookup.target.hex(),
+        "contacts": [
+            {
+                "address": str(Address.of_node_id(contact.node_id, network=network)),
+                "did": did_of(contact.public_key),
+                "endpoint": str(contact.endpoint),
+            }
+            for contact in lookup.contacts
+        ],
+        "requests": lookup.requests,
+        "hops": lookup.hops,
+        "duration_s": lookup.duration_s,
+    }
+
+
+def plain(value: object) -> object:
+    """Return ``value`` in types that JSON has: bytes as hex, tuples as lists, everything else as text."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (bytes, bytearray)):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [plain(item) for item in value]
+    return str(value)

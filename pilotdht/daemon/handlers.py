@@ -1,0 +1,319 @@
+"""The verbs of the control API that answer once: what each reads, asks of the node, and tells.
+
+Each handler reads all its fields, calls ``fields.finish()``, and only then touches the node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from pilotdht.daemon.encode import (
+    connection_shape,
+    contact_shape,
+    encode_base64,
+    lookup_shape,
+    peer_shape,
+    plain,
+    state_text,
+    trace_shape,
+    trust_shape,
+    tunnel_shape,
+)
+from pilotdht.daemon.fields import Fields
+from pilotdht.daemon.paths import Paths
+from pilotdht.daemon.shapes import (
+    AnswerShape,
+    ConnectionsShape,
+    ContactsShape,
+    HostnamesShape,
+    InfoShape,
+    LookupShape,
+    PeerShape,
+    PeersShape,
+    PingShape,
+    RecordsShape,
+    SentShape,
+    StoppedShape,
+    TraceShape,
+    TrustListShape,
+    TrustStateShape,
+    TunnelShape,
+)
+from pilotdht.daemon.verbs import NodeVerbs
+from pilotdht.errors import TimedOut
+
+MAX_TAGS = 8
+MAX_REASON_CHARS = 500
+MAX_HOSTNAMES = 1000
+"""Most names told for completion: a terminal shows no more."""
+
+STDIO_PORT = 1000
+"""Where messages go when no port is named."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What handlers need besides the node."""
+
+    paths: Paths
+    """The daemon's files."""
+    pid: int
+    """The daemon's process id."""
+    stop: Callable[[], None]
+    """Begins a clean stop."""
+    settings: Mapping[str, str]
+    """What the command line set, so that a restart can set it again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One request."""
+
+    node: NodeVerbs
+    """Who does the work."""
+    fields: Fields
+    """What was asked."""
+    around: Surroundings
+    """The daemon."""
+
+
+async def info(call: Call) -> InfoShape:
+    """Tell about the node and the daemon."""
+    call.fields.finish()
+    facts = call.node.info()
+    return {
+        "address": str(facts.address),
+        "did": facts.did,
+        "hostname": facts.hostname,
+        "tags": list(facts.tags),
+        "listen": [str(endpoint) for endpoint in facts.listen],
+        "endpoints": [str(endpoint) for endpoint in facts.endpoints],
+        "is_joined": facts.is_joined,
+        "is_server": facts.is_server,
+        "uptime_s": facts.uptime_s,
+        "peers": facts.peers,
+        "connections": facts.connections,
+        "records": facts.records,
+        "version": facts.version,
+        "pid": call.around.pid,
+        "socket": str(call.around.paths.socket),
+        "data_dir": str(call.around.paths.data_dir),
+        "log": str(call.around.paths.log_file),
+        "settings": dict(call.around.settings),
+    }
+
+
+async def stop(call: Call) -> StoppedShape:
+    """Begin a clean stop; the answer comes before the daemon is gone."""
+    call.fields.finish()
+    call.around.stop()
+    return {"pid": call.around.pid}
+
+
+async def set_hostname(call: Call) -> InfoShape:
+    """Change the own hostname."""
+    hostname = call.fields.text("hostname")
+    call.fields.finish()
+    await call.node.set_hostname(hostname)
+    return await info(call)
+
+
+async def set_tags(call: Call) -> InfoShape:
+    """Change the own tags."""
+    tags = call.fields.texts("tags", most=MAX_TAGS)
+    call.fields.finish()
+    await call.node.set_tags(tags)
+    return await info(call)
+
+
+async def find(call: Call) -> PeerShape:
+    """Resolve a peer."""
+    target = call.fields.target()
+    call.fields.finish()
+    return peer_shape(await call.node.find(target))
+
+
+async def lookup(call: Call) -> PeersShape:
+    """Find peers by a tag."""
+    tag = call.fields.text("tag")
+    call.fields.finish()
+    return {"peers": [peer_shape(peer) for peer in await call.node.lookup(tag=tag)]}
+
+
+async def peers(call: Call) -> ContactsShape:
+    """List the routing table."""
+    call.fields.finish()
+    return {"peers": [contact_shape(contact) for contact in call.node.peers()]}
+
+
+async def connections(call: Call) -> ConnectionsShape:
+    """List the live tunnels."""
+    call.fields.finish()
+    return {"connections": [connection_shape(connection) for connection in call.node.connections()]}
+
+
+async def hostnames(call: Call) -> HostnamesShape:
+    """List the names that are known without asking the network."""
+    call.fields.finish()
+    known = [entry.hostname for entry in (*call.node.trusted(), *call.node.pending())]
+    known += [connection.hostname for connection in call.node.connections()]
+    return {"hostnames": sorted({name for name in known if name})[:MAX_HOSTNAMES]}
+
+
+async def ping(call: Call) -> PingShape:
+    """Measure one round trip over the tunnel; the time that finding the peer takes counts against the time-out."""
+    target, timeout_s = call.fields.target(), call.fields.seconds("timeout_s", 5.0)
+    call.fields.finish()
+    try:
+        async with asyncio.timeout(timeout_s):
+            peer = await call.node.find(target)
+            rtt_s = await call.node.ping(target, timeout_s=timeout_s)
+    except TimeoutError as error:
+        raise TimedOut(f"no reply from {target} within {timeout_s:g} s") from error
+    return {"address": str(peer.address), "rtt_s": rtt_s}
+
+
+async def traceroute(call: Call) -> TraceShape:
+    """Tell how a peer is reached."""
+    target = call.fields.target()
+    call.fields.finish()
+    return trace_shape(await call.node.traceroute(target))
+
+
+async def connect(call: Call) -> TunnelShape:
+    """Establish a tunnel."""
+    target = call.fields.target()
+    call.fields.finish()
+    return tunnel_shape(await call.node.connect(target))
+
+
+async def request(call: Call) -> AnswerShape:
+    """Send a message and tell the answer."""
+    target, port = call.fields.target(), call.fields.port(STDIO_PORT)
+    message, timeout_s = call.fields.data("message_base64"), call.fields.seconds("timeout_s", 30.0)
+    call.fields.finish()
+    peer = await call.node.find(target)
+    answer = await call.node.request(target, message, port=port, timeout_s=timeout_s)
+    return {"address": str(peer.address), "answer_base64": encode_base64(answer)}
+
+
+async def send(call: Call) -> SentShape:
+    """Send a message; answers when the peer has stored or handled it."""
+    target, port = call.fields.target(), call.fields.port(STDIO_PORT)
+    message, timeout_s = call.fields.data("message_base64"), call.fields.seconds("timeout_s", 30.0)
+    call.fields.finish()
+    peer = await call.node.find(target)
+    await call.node.send(target, message, port=port, timeout_s=timeout_s)
+    return {"address": str(peer.address), "port": port, "size_bytes": len(message)}
+
+
+async def handshake(call: Call) -> TrustStateShape:
+    """Ask a peer for trust."""
+    target, reason = call.fields.target(), call.fields.text("reason", "", most_chars=MAX_REASON_CHARS)
+    call.fields.finish()
+    state = await call.node.handshake(target, reason)
+    return {"address": await _address(call, target), "state": state_text(state)}
+
+
+async def approve(call: Call) -> TrustStateShape:
+    """Give trust to a peer that asked."""
+    target = call.fields.target()
+    call.fields.finish()
+    await call.node.approve(target)
+    return {"address": await _address(call, target), "state": "trusted"}
+
+
+async def reject(call: Call) -> TrustStateShape:
+    """Refuse trust to a peer that asked."""
+    target, reason = call.fields.target(), call.fields.text("reason", "", most_chars=MAX_REASON_CHARS)
+    call.fields.finish()
+    address = await _address(call, target)
+    await call.node.reject(target, reason)
+    return {"address": address, "state": "rejected"}
+
+
+async def untrust(call: Call) -> TrustStateShape:
+    """Take trust back."""
+    target = call.fields.target()
+    call.fields.finish()
+    address = await _address(call, target)
+    await call.node.untrust(target)
+    return {"address": address, "state": "revoked"}
+
+
+async def trusted(call: Call) -> TrustListShape:
+    """List whom this node trusts."""
+    call.fields.finish()
+    return {"entries": [trust_shape(entry) for entry in call.node.trusted()]}
+
+
+async def pending(call: Call) -> TrustListShape:
+    """List whose requests wait for an answer."""
+    call.fields.finish()
+    return {"entries": [trust_shape(entry) for entry in call.node.pending()]}
+
+
+async def dht_lookup(call: Call) -> LookupShape:
+    """Walk the DHT."""
+    target = call.fields.target()
+    call.fields.finish()
+    found = await call.node.dht_lookup(target)
+    return lookup_shape(found, network=call.node.info().address.network)
+
+
+async def dht_get(call: Call) -> RecordsShape:
+    """Tell the records under a key or name."""
+    key = call.fields.text("key")
+    call.fields.finish()
+    records = await call.node.dht_get(key)
+    return {"records": [{name: plain(value) for name, value in record.items()} for record in records]}
+
+
+async def dht_stats(call: Call) -> dict[str, object]:
+    """Tell figures of the DHT."""
+    call.fields.finish()
+    return {name: plain(value) for name, value in call.node.dht_stats().items()}
+
+
+Handler = Callable[[Call], Awaitable[object]]
+
+READERS: Mapping[str, Handler] = {
+    "/v1/info": info,
+    "/v1/peers": peers,
+    "/v1/connections": connections,
+    "/v1/hostnames": hostnames,
+    "/v1/trust": trusted,
+    "/v1/trust/pending": pending,
+    "/v1/dht/stats": dht_stats,
+}
+"""``GET``: tell what the node knows, at once."""
+
+DOERS: Mapping[str, Handler] = {
+    "/v1/stop": stop,
+    "/v1/hostname": set_hostname,
+    "/v1/tags": set_tags,
+    "/v1/find": find,
+    "/v1/lookup": lookup,
+    "/v1/ping": ping,
+    "/v1/traceroute": traceroute,
+    "/v1/connect": connect,
+    "/v1/request": request,
+    "/v1/send": send,
+    "/v1/trust/handshake": handshake,
+    "/v1/trust/approve": approve,
+    "/v1/trust/reject": reject,
+    "/v1/trust/untrust": untrust,
+    "/v1/dht/lookup": dht_lookup,
+    "/v1/dht/get": dht_get,
+}
+"""``POST`` with a JSON object: act, and wait for the outcome."""
+
+
+async def _address(call: Call, target: str) -> str:
+    """Return a peer's address from the trust book, so that a peer that is offline can be named too."""
+    for entry in (*call.node.trusted(), *call.node.pending()):
+        if target in (entry.hostname, str(entry.address)):
+            return str(entry.address)
+    return str((await call.node.find(target)).address)

@@ -1,0 +1,254 @@
+"""The streaming verbs of the control API: byte pipes to peers, incoming streams, messages as they come.
+
+A pipe is one HTTP request whose body is what the client writes and whose answer is what the peer writes, both at the
+same time; :mod:`pilotdht.daemon.frames` says how ends and errors travel. A listener is one request that names each
+incoming stream as a line of JSON; the listener claims it by opening ``/v1/streams/NAME`` as a pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope, Send
+
+from pilotdht.config.daemon import DaemonConfig
+from pilotdht.daemon.encode import message_shape
+from pilotdht.daemon.envelope import error_envelope, ok_envelope
+from pilotdht.daemon.fields import Fields
+from pilotdht.daemon.frames import EOF_EVENT, control_frame, data_frame
+from pilotdht.daemon.handlers import STDIO_PORT
+from pilotdht.daemon.metrics import DaemonMetrics
+from pilotdht.daemon.requests import ClientGone, as_pilot_error, while_wanted
+from pilotdht.daemon.shapes import IncomingShape
+from pilotdht.daemon.verbs import ByteStream, NodeVerbs
+from pilotdht.errors import InvalidArgument, NotFound, PilotError
+from pilotdht.identity.address import Address
+from pilotdht.identity.ids import PublicKey
+from pilotdht.identity.keys import did_of
+
+MAX_QUERY_BYTES = 2048
+MAX_MESSAGES = 1_000_000
+
+PIPE_TYPE = (b"content-type", b"application/vnd.pilotdht.frames")
+LINES_TYPE = (b"content-type", b"application/x-ndjson")
+
+_logger = logging.getLogger(__name__)
+
+
+class Pipes:
+    """Serves the streaming verbs, and holds incoming streams until they are claimed."""
+
+    def __init__(self, node: NodeVerbs, *, config: DaemonConfig, metrics: DaemonMetrics) -> None:
+        self._node = node
+        self._config = config
+        self._metrics = metrics
+        self._unclaimed: dict[str, tuple[ByteStream, asyncio.TimerHandle]] = {}
+
+    def close(self) -> None:
+        """Abort the streams that nobody claimed."""
+        for name in list(self._unclaimed):
+            self._drop_unclaimed(name)
+
+    async def dial(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Open a stream to ``?target=…&port=…&timeout_s=…`` and be its pipe."""
+        fields = _query_fields(scope)
+        target, port = fields.target(), fields.port(STDIO_PORT)
+        timeout_s = fields.seconds("timeout_s", 10.0)
+        fields.finish()
+        stream = await self._node.dial(target, port, timeout_s=timeout_s)
+        await self._pump(stream, receive, send)
+
+    async def claim(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Be the pipe of an incoming stream."""
+        entry = self._unclaimed.pop(scope["path_params"]["name"], None)
+        if entry is None:
+            raise NotFound("no such incoming stream", hint="claim a stream as soon as the listener names it")
+        stream, timer = entry
+        timer.cancel()
+        await self._pump(stream, receive, send)
+
+    async def listen(self, fields: Fields, receive: Receive, send: Send) -> None:
+        """Tell the port once it is open, then name its incoming streams, line by line, until the client closes."""
+        port = fields.port()
+        fields.finish()
+        lines = _Lines(send)
+
+        async def work() -> None:
+            async with self._node.listen(port) as streams:
+                await lines.start()
+                await lines.write({"port": port})
+                async for stream in streams:
+                    if len(self._unclaimed) >= self._config.max_unclaimed_streams:
+                        self._metrics.refused_unclaimed.inc()
+                        stream.abort()
+                    else:
+                        await lines.write(self._offer(stream))
+
+        await lines.run(receive, work)
+
+    async def receive(self, fields: Fields, receive: Receive, send: Send) -> None:
+        """Tell messages from the inbox, line by line, until as many came as were asked for."""
+        port, count = fields.port(STDIO_PORT), fields.integer("count", MAX_MESSAGES, low=1, high=MAX_MESSAGES)
+        timeout_s = fields.optional_seconds("timeout_s")
+        fields.finish()
+        lines = _Lines(send)
+
+        async def work() -> None:
+            await lines.start()
+            for _ in range(count):
+                await lines.write(message_shape(await self._node.receive(port, timeout_s=timeout_s)))
+
+        await lines.run(receive, work)
+
+    def _offer(self, stream: ByteStream) -> IncomingShape:
+        """Hold a stream until it is claimed, and tell what it is."""
+        name = secrets.token_hex(8)
+        timer = asyncio.get_running_loop().call_later(self._config.claim_timeout_s, self._drop_unclaimed, name)
+        self._unclaimed[name] = (stream, timer)
+        address, hostname = self._describe(stream.peer)
+        return {
+            "stream": name,
+            "peer": did_of(stream.peer),
+            "address": address,
+            "hostname": hostname,
+            "port": stream.port,
+        }
+
+    def _drop_unclaimed(self, name: str) -> None:
+        """Abort a stream that its listener did not claim in time."""
+        stream, timer = self._unclaimed.pop(name)
+        timer.cancel()
+        self._metrics.refused_unclaimed.inc()
+        stream.abort()
+
+    def _describe(self, peer: PublicKey) -> tuple[str, str]:
+        """Return a peer's address and the hostname it is known by, or empty."""
+        address = Address.of_public_key(peer, network=self._node.info().address.network)
+        names = {entry.address: entry.hostname for entry in self._node.trusted()}
+        names |= {connection.address: connection.hostname for connection in self._node.connections()}
+        return str(address), names.get(address, "")
+
+    async def _pump(self, stream: ByteStream, receive: Receive, send: Send) -> None:
+        """Carry bytes both ways until both sides have ended; a client that vanishes aborts the stream."""
+        address, _ = self._describe(stream.peer)
+        headers = [
+            PIPE_TYPE,
+            (b"pilotdht-address", address.encode("ascii")),
+            (b"pilotdht-peer", did_of(stream.peer).encode("ascii")),
+        ]
+        is_clean = False
+        try:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            is_clean = await _carry(stream, receive, send)
+        finally:
+            if is_clean:
+                await stream.close()
+            else:
+                stream.abort()
+
+
+async def _carry(stream: ByteStream, receive: Receive, send: Send) -> bool:
+    """Return whether both directions ended well."""
+
+    async def write(data: bytes, *, is_last: bool = False) -> None:
+        await send({"type": "http.response.body", "body": data, "more_body": not is_last})
+
+    async def outgoing() -> None:
+        while True:
+            event = await receive()
+            if event["type"] == "http.disconnect":
+                raise ClientGone
+            if body := event.get("body"):
+                await stream.write(body)
+            if not event.get("more_body", False):
+                break
+        await stream.write_eof()
+
+    async def incoming() -> None:
+        while data := await stream.read():
+            await write(data_frame(data))
+        await write(control_frame(EOF_EVENT))
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        raise ClientGone
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(incoming())
+            await outgoing()
+            watching = group.create_task(watch())  # only one may receive: outgoing has ended
+            reading.add_done_callback(lambda _: watching.cancel())
+    except BaseExceptionGroup as errors:
+        error = _first(errors)
+        if not isinstance(error, Exception):
+            raise
+        if not isinstance(error, ClientGone):
+            told = as_pilot_error(error)
+            await write(control_frame(dict(error_envelope(told))), is_last=True)
+        return False
+    await write(b"", is_last=True)
+    return True
+
+
+class _Lines:
+    """An answer of one JSON object a line."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._is_started = False
+
+    async def start(self) -> None:
+        """Send the head: from here on, errors are lines too."""
+        self._is_started = True
+        await self._send({"type": "http.response.start", "status": 200, "headers": [LINES_TYPE]})
+
+    async def write(self, data: Mapping[str, object]) -> None:
+        """Send one result."""
+        await self._write_line(dict(ok_envelope(data)), is_last=False)
+
+    async def run(self, receive: Receive, work: Callable[[], Awaitable[None]]) -> None:
+        """Run ``work`` while the client listens; end the answer, with the error as its last line if there was one."""
+        try:
+            await while_wanted(receive, work)
+        except PilotError as error:
+            if not self._is_started:
+                raise
+            await self._write_line(dict(error_envelope(error)), is_last=True)
+        else:
+            await self._send({"type": "http.response.body", "body": b""})
+
+    async def _write_line(self, content: Mapping[str, object], *, is_last: bool) -> None:
+        line = json.dumps(content).encode() + b"\n"
+        await self._send({"type": "http.response.body", "body": line, "more_body": not is_last})
+
+
+def _query_fields(scope: Scope) -> Fields:
+    """Read the query string as fields; numbers are recognised by their form."""
+    query: bytes = scope["query_string"]
+    if len(query) > MAX_QUERY_BYTES:
+        raise InvalidArgument("the query is too long")
+    values: dict[str, object] = {}
+    for name, text in parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True):
+        if name == "target":
+            values[name] = text
+            continue
+        try:
+            values[name] = int(text) if text.isdecimal() else float(text)
+        except ValueError as error:
+            raise InvalidArgument(f"{name[:80]} must be a number") from error
+    return Fields(values)
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of a group that may be nested."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,232 @@
+"""The shape of each JSON answer, key by key: what programs may rely on, and what the catalogue of commands prints.
+
+Durations are seconds, sizes bytes, times Unix seconds. Bytes travel as base64 where they may be no text.
+"""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class InfoShape(TypedDict):
+    """The node about itself, and the daemon around it."""
+
+    address: str
+    did: str
+    hostname: str
+    tags: list[str]
+    listen: list[str]
+    endpoints: list[str]
+    is_joined: bool
+    is_server: bool
+    uptime_s: float
+    peers: int
+    connections: int
+    records: int
+    version: str
+    pid: int
+    socket: str
+    data_dir: str
+    log: str
+    settings: dict[str, str]
+
+
+class ServiceShape(TypedDict):
+    """Something a peer offers on a virtual port."""
+
+    name: str
+    port: int
+
+
+class PeerShape(TypedDict):
+    """A peer as it was resolved."""
+
+    address: str
+    did: str
+    hostname: str
+    tags: list[str]
+    endpoints: list[str]
+    services: list[ServiceShape]
+    issued: float
+    is_trusted: bool
+    source: str
+
+
+class PeersShape(TypedDict):
+    """Peers found by a tag."""
+
+    peers: list[PeerShape]
+
+
+class ContactShape(TypedDict):
+    """One contact of the routing table."""
+
+    address: str
+    endpoint: str
+    rtt_s: float | None
+    last_seen_s: float
+
+
+class ContactsShape(TypedDict):
+    """The routing table."""
+
+    peers: list[ContactShape]
+
+
+class ConnectionShape(TypedDict):
+    """One live tunnel."""
+
+    address: str
+    hostname: str
+    endpoint: str
+    is_outgoing: bool
+    is_trusted: bool
+    rtt_s: float | None
+    received_bytes: int
+    sent_bytes: int
+    streams: int
+    age_s: float
+
+
+class ConnectionsShape(TypedDict):
+    """All live tunnels."""
+
+    connections: list[ConnectionShape]
+
+
+class PingShape(TypedDict):
+    """One round trip."""
+
+    address: str
+    rtt_s: float
+
+
+class TraceShape(TypedDict):
+    """How a peer was reached."""
+
+    address: str
+    hostname: str
+    source: str
+    resolve_s: float
+    endpoints: list[str]
+    endpoint: str
+    dial_s: float
+    rtt_s: float
+
+
+class TunnelShape(TypedDict):
+    """A tunnel that stands."""
+
+    address: str
+    endpoint: str
+    setup_s: float
+    rtt_s: float
+
+
+class AnswerShape(TypedDict):
+    """The answer to a message."""
+
+    address: str
+    answer_base64: str
+
+
+class SentShape(TypedDict):
+    """A message that the peer has stored or handled."""
+
+    address: str
+    port: int
+    size_bytes: int
+
+
+class MessageShape(TypedDict):
+    """A message from a peer."""
+
+    peer: str
+    address: str
+    hostname: str
+    port: int
+    data_base64: str
+
+
+class IncomingShape(TypedDict):
+    """A stream that a peer opened, to be claimed by its name."""
+
+    stream: str
+    peer: str
+    address: str
+    hostname: str
+    port: int
+
+
+class TrustShape(TypedDict):
+    """Where trust with one peer stands."""
+
+    address: str
+    did: str
+    hostname: str
+    state: str
+    reason: str
+    since: float
+
+
+class TrustListShape(TypedDict):
+    """Several peers' trust."""
+
+    entries: list[TrustShape]
+
+
+class TrustStateShape(TypedDict):
+    """What a step of a handshake led to."""
+
+    address: str
+    state: str
+
+
+class LookupContactShape(TypedDict):
+    """A contact that a lookup ended at."""
+
+    address: str
+    did: str
+    endpoint: str
+
+
+class LookupShape(TypedDict):
+    """One walk through the DHT."""
+
+    target: str
+    contacts: list[LookupContactShape]
+    requests: int
+    hops: int
+    duration_s: float
+
+
+class RecordsShape(TypedDict):
+    """Records found under a key."""
+
+    records: list[dict[str, object]]
+
+
+class HostnamesShape(TypedDict):
+    """Names known without asking the network, for completion."""
+
+    hostnames: list[str]
+
+
+class StartedShape(TypedDict):
+    """A daemon that has become ready."""
+
+    pid: int
+    address: str
+    did: str
+    hostname: str
+    tags: list[str]
+    endpoints: list[str]
+    socket: str
+    data_dir: str
+    log: str
+
+
+class StoppedShape(TypedDict):
+    """A daemon that was asked to stop."""
+
+    pid: int

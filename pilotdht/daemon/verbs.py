@@ -1,0 +1,153 @@
+"""What the control API needs of a node: :class:`pilotdht.node.Node` has it, and so has a fake in the tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from pilotdht.identity.ids import PublicKey
+from pilotdht.names.peer import Peer
+from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.trust.book import TrustEntry
+
+
+class ByteStream(Protocol):
+    """One stream to a peer."""
+
+    @property
+    def peer(self) -> PublicKey:
+        """Who is at the other end."""
+        ...
+
+    @property
+    def port(self) -> int:
+        """The virtual port."""
+        ...
+
+    async def read(self, max_bytes: int = 65536) -> bytes:
+        """Return what has arrived, ``b""`` at the end."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Write all of ``data``; waits while the peer reads too slowly."""
+        ...
+
+    async def write_eof(self) -> None:
+        """End the own direction."""
+        ...
+
+    async def close(self) -> None:
+        """Close both directions."""
+        ...
+
+    def abort(self) -> None:
+        """Give both directions up at once."""
+        ...
+
+
+class NodeVerbs(Protocol):
+    """The verbs of a node."""
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """The node's metrics."""
+        ...
+
+    def info(self) -> NodeInfo:
+        """Return what the node tells about itself."""
+        ...
+
+    def peers(self) -> Sequence[PeerInfo]:
+        """Return the routing table."""
+        ...
+
+    def connections(self) -> Sequence[ConnectionInfo]:
+        """Return the live links."""
+        ...
+
+    def trusted(self) -> Sequence[TrustEntry]:
+        """Return whom this node trusts."""
+        ...
+
+    def pending(self) -> Sequence[TrustEntry]:
+        """Return whose requests wait for an answer."""
+        ...
+
+    def dht_stats(self) -> Mapping[str, object]:
+        """Return figures of the DHT."""
+        ...
+
+    async def set_hostname(self, hostname: str) -> None:
+        """Change the own hostname and publish it."""
+        ...
+
+    async def set_tags(self, tags: Sequence[str]) -> None:
+        """Change the own tags and publish them."""
+        ...
+
+    async def find(self, target: str) -> Peer:
+        """Resolve a name, address, did:key or alias."""
+        ...
+
+    async def lookup(self, *, tag: str) -> Sequence[Peer]:
+        """Return the peers that carry a tag."""
+        ...
+
+    async def ping(self, target: str, *, timeout_s: float = 5.0) -> float:
+        """Return the round-trip time over the tunnel."""
+        ...
+
+    async def traceroute(self, target: str) -> Trace:
+        """Return how a peer is reached."""
+        ...
+
+    async def connect(self, target: str) -> Connection:
+        """Establish the tunnel."""
+        ...
+
+    async def dial(self, target: str, port: int, *, timeout_s: float = 10.0) -> ByteStream:
+        """Open a stream."""
+        ...
+
+    def listen(self, port: int) -> AbstractAsyncContextManager[AsyncIterator[ByteStream]]:
+        """Accept streams to a port."""
+        ...
+
+    async def request(self, target: str, message: bytes, *, port: int = 1000, timeout_s: float = 30.0) -> bytes:
+        """Send a message and return the answer."""
+        ...
+
+    async def send(self, target: str, message: bytes, *, port: int = 1000, timeout_s: float = 30.0) -> None:
+        """Send a message; returns when the peer has stored or handled it."""
+        ...
+
+    async def receive(self, port: int = 1000, *, timeout_s: float | None = None) -> Message:
+        """Take the oldest message from the inbox, or wait for one."""
+        ...
+
+    async def handshake(self, target: str, reason: str = "") -> object:
+        """Ask a peer for trust; returns where it stands."""
+        ...
+
+    async def approve(self, target: str) -> None:
+        """Give trust to a peer that asked."""
+        ...
+
+    async def reject(self, target: str, reason: str = "") -> None:
+        """Refuse trust to a peer that asked."""
+        ...
+
+    async def untrust(self, target: str) -> None:
+        """Take trust back and cut the peer's links."""
+        ...
+
+    async def dht_lookup(self, target: str) -> LookupInfo:
+        """Walk the DHT towards a name, address or key."""
+        ...
+
+    async def dht_get(self, key: str) -> Sequence[Mapping[str, object]]:
+        """Return the records under a key or name."""
+        ...

@@ -1,0 +1,346 @@
+"""The bookkeeping of one iterative lookup: whom to ask next, and when to stop. Pure.
+
+Each contact heard of is in one of four states. Requests go out in a rolling window: every answer, silence or slow
+request makes room for the next. The lookup ends when the closest live contacts that it heard of have all answered,
+never on a count of answers; of those only so many of one network prefix count.
+
+With several disjoint paths each contact is asked by one path, and its reply is believed by that path alone: a hostile
+node misleads the path that met it, while the others find their own way.
+
+Source: Kademlia (2002), section 2.3; S/Kademlia (2007), section 4.4; go-libp2p-kad-dht, query.go (states, endings).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import Enum
+
+from pilotdht.config.dht import DhtConfig
+from pilotdht.dht.prefixes import Prefix, PrefixRule
+from pilotdht.errors import InternalError
+from pilotdht.identity.ids import NodeId
+from pilotdht.wire.contact import Contact
+
+MAX_OTHER_ENDPOINTS = 2
+"""A contact heard of under several endpoints is tried at this many more before it counts as silent."""
+
+
+class State(Enum):
+    """What is known of a candidate."""
+
+    HEARD = "heard"
+    """A reply or the table named it."""
+    ASKED = "asked"
+    """A request to it is under way."""
+    ANSWERED = "answered"
+    """It answered."""
+    SILENT = "silent"
+    """It answered at none of its endpoints."""
+
+
+class Ending(Enum):
+    """Why a lookup stopped."""
+
+    CLOSEST_ANSWERED = "closest_answered"
+    """The closest live contacts have all answered: the normal end."""
+    EXHAUSTED = "exhausted"
+    """All that it heard of were asked, and they are fewer than a full answer set: a small mesh, or starvation."""
+    REQUEST_BOUND = "request_bound"
+    """It sent as many requests as it may."""
+    DEADLINE = "deadline"
+    """Its time is over."""
+    SATISFIED = "satisfied"
+    """Whoever started it has what was wanted."""
+
+
+_STEPS: dict[State, tuple[State, ...]] = {
+    State.HEARD: (State.ASKED,),
+    State.ASKED: (State.ANSWERED, State.SILENT, State.HEARD),
+    State.ANSWERED: (),
+    State.SILENT: (),
+}
+
+
+class Candidate:
+    """A contact that the lookup heard of."""
+
+    __slots__ = (
+        "contact",
+        "depth",
+        "distance",
+        "is_slow",
+        "others",
+        "path",
+        "prefix",
+        "state",
+        "token",
+        "tries",
+        "views",
+    )
+
+    def __init__(self, contact: Contact, distance: int, prefix: Prefix | None, depth: int) -> None:
+        self.contact = contact
+        """Where it is asked."""
+        self.depth = depth
+        """How many contacts stand between this node and it, itself included."""
+        self.distance = distance
+        """XOR distance to the target; unique in a lookup."""
+        self.prefix = prefix
+        """What it is counted under; absent when exempt."""
+        self.state = State.HEARD
+        """What is known of it."""
+        self.is_slow = False
+        """Its request has been under way for longer than usual."""
+        self.path = 0
+        """The path that asked it."""
+        self.views = 0
+        """The paths that heard of it, one bit each."""
+        self.others: tuple[Contact, ...] = ()
+        """Other endpoints under which it was named."""
+        self.token = b""
+        """Its store token; empty when it gave none."""
+        self.tries = 0
+        """How many endpoints of it were asked."""
+
+    def enter(self, state: State) -> None:
+        """Change the state.
+
+        Raises:
+            InternalError: no such step exists.
+        """
+        if state not in _STEPS[self.state]:
+            raise InternalError(f"a candidate cannot go from {self.state.value} to {state.value}")
+        self.state = state
+
+
+def _nobody(_: NodeId) -> Contact | None:
+    return None
+
+
+class Lookup:
+    """One lookup under way."""
+
+    def __init__(
+        self,
+        target: bytes,
+        seeds: Iterable[Contact],
+        *,
+        own_id: NodeId,
+        config: DhtConfig,
+        prefixes: PrefixRule,
+        answers_wanted: int,
+        paths: int = 1,
+        verified: Callable[[NodeId], Contact | None] = _nobody,
+    ) -> None:
+        """Make a lookup.
+
+        Args:
+            target: 20-byte key to come close to.
+            seeds: contacts to start from, nearest first.
+            own_id: never a candidate.
+            config: bounds.
+            prefixes: what contacts are counted under.
+            answers_wanted: so many of the closest live contacts must have answered.
+            paths: how many disjoint paths; no more than there are seeds.
+            verified: returns the contact with a verified endpoint, which is preferred over hearsay.
+        """
+        self.target = target
+        """What to come close to."""
+        self.ending: Ending | None = None
+        """Why it stopped; absent while it goes on."""
+        self.requests = 0
+        """Requests sent so far."""
+        self.answers = 0
+        """Contacts that answered."""
+        self.silences = 0
+        """Contacts that did not."""
+        self.hops = 0
+        """Length of the longest chain of contacts that led to an answer."""
+        self._point = int.from_bytes(target, "big")
+        self._own_distance = int.from_bytes(own_id, "big") ^ self._point
+        self._config = config
+        self._prefixes = prefixes
+        self._verified = verified
+        self._answers_wanted = answers_wanted
+        self._candidates: dict[int, Candidate] = {}
+        starts = list(seeds)
+        self._views: list[list[int]] = [[] for _ in range(max(1, min(paths, len(starts))))]
+        self._view_limit = max(answers_wanted, config.max_candidates // len(self._views))
+        self._in_window = 0
+        self._under_way = 0
+        for index, contact in enumerate(starts):
+            self._hear(contact, index % len(self._views), 1)
+
+    @property
+    def paths(self) -> int:
+        """How many disjoint paths it has."""
+        return len(self._views)
+
+    def __len__(self) -> int:
+        """Return how many candidates are kept in mind."""
+        return len(self._candidates)
+
+    def take(self) -> list[Contact]:
+        """Return the contacts to ask now, counted as asked; sets :attr:`ending` when nothing is left to wait for."""
+        wanted: list[Contact] = []
+        if self.ending is not None:
+            return wanted
+        is_waiting = False
+        frontiers = [self._frontier(path) for path in range(len(self._views))]
+        progress = True
+        while progress and self._in_window < self._config.parallel and self.requests < self._config.max_requests:
+            progress = False
+            for path, frontier in enumerate(frontiers):
+                heard = next((one for one in frontier if one.state is State.HEARD), None)
+                if heard is not None and self._in_window < self._config.parallel:
+                    wanted.append(self._ask(heard, path))
+                    progress = True
+        full_sets = 0
+        for frontier in frontiers:
+            answered = sum(1 for one in frontier if one.state is State.ANSWERED)
+            is_waiting = is_waiting or answered < len(frontier)
+            full_sets += answered >= self._answers_wanted
+        if is_waiting and (self._under_way or self.requests < self._config.max_requests):
+            return wanted
+        if full_sets < len(frontiers) and self._under_way:
+            return wanted  # too few answers: slow contacts are worth waiting for
+        if is_waiting:
+            self.ending = Ending.REQUEST_BOUND
+        else:
+            self.ending = Ending.CLOSEST_ANSWERED if full_sets == len(frontiers) else Ending.EXHAUSTED
+        return wanted
+
+    def answered(self, contact: Contact, contacts: Sequence[Contact], *, token: bytes = b"") -> None:
+        """Take in a reply: the contacts that it names, and a store token."""
+        candidate = self._asked(contact)
+        if candidate is None:
+            return
+        self._leave_window(candidate)
+        candidate.enter(State.ANSWERED)
+        candidate.token = token
+        self.answers += 1
+        self.hops = max(self.hops, candidate.depth)
+        for heard in contacts[: self._config.contacts_used_per_reply]:
+            self._hear(heard, candidate.path, candidate.depth + 1)
+
+    def slow(self, contact: Contact) -> None:
+        """Take in that an answer takes long: its place in the window is free."""
+        candidate = self._asked(contact)
+        if candidate is not None and not candidate.is_slow:
+            candidate.is_slow = True
+            self._in_window -= 1
+
+    def silent(self, contact: Contact) -> None:
+        """Take in that a contact did not answer; another endpoint of it is tried when one was named."""
+        candidate = self._asked(contact)
+        if candidate is None:
+            return
+        self._leave_window(candidate)
+        if candidate.others:
+            self._move(candidate, candidate.others[0])
+            candidate.others = candidate.others[1:]
+            candidate.is_slow = False
+            candidate.enter(State.HEARD)
+        else:
+            candidate.enter(State.SILENT)
+            self.silences += 1
+
+    def end(self, ending: Ending) -> None:
+        """Stop for a reason that the lookup itself does not know."""
+        if self.ending is None:
+            self.ending = ending
+
+    def closest(self, limit: int) -> list[Candidate]:
+        """Return up to ``limit`` candidates that answered, nearest first, with as many of one prefix as may count."""
+        answered = (self._candidates[d] for d in sorted(self._candidates))
+        return list(self._diverse((one for one in answered if one.state is State.ANSWERED), limit))
+
+    def _hear(self, contact: Contact, path: int, depth: int) -> None:
+        distance = contact.point ^ self._point
+        if distance == self._own_distance:
+            return
+        view = self._views[path]
+        candidate = self._candidates.get(distance)
+        if candidate is None:
+            if len(view) >= self._view_limit and distance > view[-1]:
+                return
+            candidate = Candidate(contact, distance, self._prefixes.of(contact.endpoint), depth)
+            self._candidates[distance] = candidate
+        elif candidate.contact.endpoint != contact.endpoint:
+            self._note_other_endpoint(candidate, contact)
+        bit = 1 << path
+        if not candidate.views & bit:
+            candidate.views |= bit
+            insort(view, distance)
+            if len(view) > self._view_limit:
+                self._drop_farthest(view, bit)
+
+    def _note_other_endpoint(self, candidate: Candidate, contact: Contact) -> None:
+        others = candidate.others
+        if (
+            candidate.state in (State.HEARD, State.ASKED)
+            and len(others) < MAX_OTHER_ENDPOINTS
+            and contact not in others
+        ):
+            candidate.others = (*others, contact)
+
+    def _drop_farthest(self, view: list[int], bit: int) -> None:
+        for distance in reversed(view):
+            candidate = self._candidates[distance]
+            if candidate.state is State.HEARD or candidate.views != bit:
+                del view[bisect_left(view, distance)]
+                candidate.views &= ~bit
+                if not candidate.views:
+                    del self._candidates[distance]
+                return
+
+    def _frontier(self, path: int) -> list[Candidate]:
+        """Return the closest live candidates of a path, as many as make an answer set."""
+        candidates = self._candidates
+        live = (
+            one
+            for one in map(candidates.__getitem__, self._views[path])
+            if one.state is State.ANSWERED or (one.state is not State.SILENT and not one.is_slow)
+        )
+        return list(self._diverse(live, self._answers_wanted))
+
+    def _diverse(self, candidates: Iterable[Candidate], limit: int) -> Iterator[Candidate]:
+        counts: dict[Prefix, int] = {}
+        for one in candidates:
+            if limit <= 0:
+                return
+            if one.prefix is not None:
+                count = counts.get(one.prefix, 0)
+                if count >= self._config.same_prefix_per_answer:
+                    continue
+                counts[one.prefix] = count + 1
+            limit -= 1
+            yield one
+
+    def _ask(self, candidate: Candidate, path: int) -> Contact:
+        candidate.enter(State.ASKED)
+        candidate.path = path
+        known = None if candidate.tries else self._verified(candidate.contact.node_id)
+        if known is not None and known.endpoint != candidate.contact.endpoint:
+            others = tuple(one for one in candidate.others if one.endpoint != known.endpoint)
+            candidate.others = (candidate.contact, *others)[:MAX_OTHER_ENDPOINTS]
+            self._move(candidate, known)
+        candidate.tries += 1
+        self.requests += 1
+        self._in_window += 1
+        self._under_way += 1
+        return candidate.contact
+
+    def _move(self, candidate: Candidate, contact: Contact) -> None:
+        candidate.contact = contact
+        candidate.prefix = self._prefixes.of(contact.endpoint)
+
+    def _asked(self, contact: Contact) -> Candidate | None:
+        candidate = self._candidates.get(contact.point ^ self._point)
+        return candidate if candidate is not None and candidate.state is State.ASKED else None
+
+    def _leave_window(self, candidate: Candidate) -> None:
+        self._under_way -= 1
+        if not candidate.is_slow:
+            self._in_window -= 1

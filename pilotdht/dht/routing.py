@@ -1,0 +1,348 @@
+"""The routing table: verified contacts, dense near this node's own id and sparse far away. Pure.
+
+Built on the buckets of the package ``kademlia``, with these rules in place of its own:
+
+* only contacts that answered a request of ours enter, and at most so many of one network prefix;
+* :meth:`RoutingTable.nearest` is exact over everything known, and includes the target itself;
+* a contact that answers moves to the young end of its bucket; the oldest of a full bucket is swapped only when silent;
+* three failures in a row evict, unless nobody answers at all: then the fault is our own network's;
+* the replacement is the most recently verified of those that did not fit.
+
+Buckets are dyadic intervals of the key space, each key in exactly one. No clock is read: ``now`` is passed in.
+
+Source: Kademlia (2002), sections 2.2, 2.4, 4.1, 4.2; go-libp2p-kad-dht (diversity caps).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from enum import Enum
+
+from kademlia.routing import KBucket
+from kademlia.routing import RoutingTable as KademliaTable
+
+from pilotdht.config.dht import DhtConfig
+from pilotdht.dht.prefixes import Prefix, PrefixRule
+from pilotdht.identity.ids import NODE_ID_BITS, NodeId
+from pilotdht.wire.contact import Contact
+
+
+class KnownContact:
+    """A verified contact and how it did; ``id`` and ``long_id`` are what the package's buckets ask for."""
+
+    __slots__ = ("contact", "failures", "id", "last_success_s")
+
+    def __init__(self, contact: Contact, last_success_s: float) -> None:
+        self.contact = contact
+        """Key and the endpoint that answered."""
+        self.id = contact.point
+        """Node id as a number: buckets sort and hash it faster than bytes."""
+        self.last_success_s = last_success_s
+        """When it last answered a request of ours."""
+        self.failures = 0
+        """Requests in a row that it did not answer."""
+
+    @property
+    def long_id(self) -> int:
+        """Node id as a number, under the name that the package uses."""
+        return self.id
+
+
+class Insertion(Enum):
+    """What became of a verified contact."""
+
+    ADDED = "added"
+    """It is new in its bucket."""
+    REFRESHED = "refreshed"
+    """It was known, and is the youngest of its bucket now."""
+    SPARE = "spare"
+    """Its bucket is full: it waits for a gap, and the oldest should prove itself."""
+    TOO_SIMILAR = "too_similar"
+    """Its prefix has as many contacts as it may."""
+    OWN = "own"
+    """It is this node itself."""
+
+
+class Bucket(KBucket):  # type: ignore[misc]  # the package has no types
+    """The contacts of one interval of the key space, least recently successful first."""
+
+    nodes: dict[int, KnownContact]
+    """By id, oldest success first."""
+    replacement_nodes: dict[int, KnownContact]
+    """Verified contacts that did not fit, oldest success first."""
+
+    def __init__(self, lower: int, prefix_bits: int, capacity: int) -> None:
+        super().__init__(lower, lower + (1 << (NODE_ID_BITS - prefix_bits)) - 1, capacity)
+        self.nodes = {}
+        self.replacement_nodes = {}
+        self.lower = lower
+        """Least id of the interval."""
+        self.prefix_bits = prefix_bits
+        """How many leading bits its ids have in common."""
+        self.looked_up_s = 0.0
+        """When a lookup last ended in this interval."""
+
+    def touch_last_updated(self) -> None:
+        """Read no clock: the package's time stamp is not used."""
+
+    def halves(self) -> tuple[Bucket, Bucket]:
+        """Return two buckets of half the interval with the same contacts in the same order."""
+        bits = self.prefix_bits + 1
+        middle = self.lower + (1 << (NODE_ID_BITS - bits))
+        low, high = Bucket(self.lower, bits, self.ksize), Bucket(middle, bits, self.ksize)
+        low.looked_up_s = high.looked_up_s = self.looked_up_s
+        for known_id, known in self.nodes.items():
+            (low if known_id < middle else high).nodes[known_id] = known
+        for known_id, known in self.replacement_nodes.items():
+            (low if known_id < middle else high).replacement_nodes[known_id] = known
+        return low, high
+
+
+class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no types
+    """All buckets of one node."""
+
+    buckets: list[Bucket]
+    """In the order of their intervals."""
+
+    def __init__(self, own_id: NodeId, config: DhtConfig, prefixes: PrefixRule) -> None:
+        self._own = int.from_bytes(own_id, "big")
+        self._config = config
+        self._prefixes = prefixes
+        self._counts: dict[Prefix, int] = {}
+        self._last_success_s: float | None = None
+        self.evicted = 0
+        """Contacts evicted so far."""
+        self.refused_similar = 0
+        """Verified contacts refused because of their prefix."""
+        super().__init__(None, config.bucket_size, None)
+
+    def flush(self) -> None:
+        """Forget everything."""
+        whole = Bucket(0, 0, self._config.bucket_size)
+        self.buckets = [whole]
+        self._lowers = [0]
+        self._by_lower = {0: whole}
+        self._counts.clear()
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Return how many contacts are known, spares not counted."""
+        return self._size
+
+    def __iter__(self) -> Iterator[KnownContact]:
+        """Go through all contacts in the order of the buckets, each oldest success first."""
+        for bucket in self.buckets:
+            yield from bucket.nodes.values()
+
+    def bucket_of(self, point: int) -> Bucket:
+        """Return the one bucket whose interval holds ``point``."""
+        return self.buckets[bisect_right(self._lowers, point) - 1]
+
+    def find(self, node_id: NodeId) -> KnownContact | None:
+        """Return the contact with this id; absent when it is not in a bucket."""
+        point = int.from_bytes(node_id, "big")
+        return self.bucket_of(point).nodes.get(point)
+
+    def nearest(self, target: bytes, limit: int, *, with_failing: bool = True) -> list[Contact]:
+        """Return the contacts closest to ``target``, nearest first.
+
+        Args:
+            target: 20-byte key; a contact with this very id comes first.
+            limit: most contacts to return.
+            with_failing: include contacts whose last request failed; others should not be told of them.
+        """
+        point = int.from_bytes(target, "big")
+        by_lower = self._by_lower
+        found: list[Contact] = []
+        # XOR with a point maps dyadic intervals to disjoint dyadic intervals, so buckets can be taken one by one.
+        for lower in sorted(self._lowers, key=point.__xor__):
+            nodes = by_lower[lower].nodes
+            if not nodes:
+                continue
+            for known_id in sorted(nodes, key=point.__xor__):
+                known = nodes[known_id]
+                if with_failing or not known.failures:
+                    found.append(known.contact)
+            if len(found) >= limit:
+                return found[:limit]
+        return found
+
+    def verified(self, contact: Contact, now: float) -> Insertion:
+        """Take in that ``contact`` answered a request of ours."""
+        point = contact.point
+        self._last_success_s = now
+        if point == self._own:
+            return Insertion.OWN
+        bucket = self.bucket_of(point)
+        known = bucket.nodes.get(point)
+        if known is not None:
+            return self._refresh(bucket, known, contact, now)
+        spare = bucket.replacement_nodes.pop(point, None)
+        if spare is None:
+            spare = KnownContact(contact, now)
+        spare.contact, spare.last_success_s, spare.failures = contact, now, 0
+        while len(bucket.nodes) >= self._config.bucket_size and self._may_split(bucket):
+            self._split(bucket)
+            bucket = self.bucket_of(point)
+        if len(bucket.nodes) < self._config.bucket_size:
+            if not self._has_room(bucket, contact):
+                self.refused_similar += 1
+                return Insertion.TOO_SIMILAR
+            self._enter(bucket, spare)
+            return Insertion.ADDED
+        spares = bucket.replacement_nodes
+        spares[point] = spare
+        while len(spares) > self._config.replacements_per_bucket:
+            del spares[next(iter(spares))]
+        return Insertion.SPARE
+
+    def failed(self, node_id: NodeId, now: float) -> bool:
+        """Take in that a contact did not answer; return whether it was evicted for it."""
+        point = int.from_bytes(node_id, "big")
+        bucket = self.bucket_of(point)
+        bucket.replacement_nodes.pop(point, None)
+        known = bucket.nodes.get(point)
+        if known is None:
+            return False
+        known.failures += 1
+        if known.failures < self._config.max_failures or self._is_isolated(now):
+            return False
+        self._evict(bucket, known)
+        return True
+
+    def oldest_of_full(self, node_id: NodeId, now: float) -> KnownContact | None:
+        """Return the contact that has to prove itself for a spare of the same bucket; absent when none has to."""
+        bucket = self.bucket_of(int.from_bytes(node_id, "big"))
+        if not bucket.replacement_nodes or not bucket.nodes:
+            return None
+        oldest = next(iter(bucket.nodes.values()))
+        return oldest if now - oldest.last_success_s >= self._config.repin_after_s else None
+
+    def swap_silent(self, node_id: NodeId, now: float) -> bool:
+        """Evict a contact that did not prove itself, when a spare waits for its place."""
+        point = int.from_bytes(node_id, "big")
+        bucket = self.bucket_of(point)
+        known = bucket.nodes.get(point)
+        if known is None or not bucket.replacement_nodes or self._is_isolated(now):
+            return False
+        self._evict(bucket, known)
+        return True
+
+    def has_use_for(self, node_id: NodeId) -> bool:
+        """Return whether a contact would become something here if it were verified."""
+        point = int.from_bytes(node_id, "big")
+        bucket = self.bucket_of(point)
+        if point == self._own or point in bucket.nodes or point in bucket.replacement_nodes:
+            return False
+        is_open = len(bucket.nodes) < self._config.bucket_size or self._may_split(bucket)
+        return is_open or len(bucket.replacement_nodes) < self._config.replacements_per_bucket
+
+    def live_count(self) -> int:
+        """Return how many contacts have not failed so often that they would be evicted."""
+        return sum(1 for known in self if known.failures < self._config.max_failures)
+
+    def stale_contacts(self, before_s: float, limit: int) -> list[Contact]:
+        """Return up to ``limit`` contacts whose last success was before ``before_s``, longest ago first."""
+        stale = [known for known in self if known.last_success_s < before_s]
+        stale.sort(key=lambda known: (known.last_success_s, known.id))
+        return [known.contact for known in stale[:limit]]
+
+    def stale_buckets(self, before_s: float) -> list[Bucket]:
+        """Return the buckets that no lookup has ended in since ``before_s``, longest ago first."""
+        return sorted((b for b in self.buckets if b.looked_up_s < before_s), key=lambda b: (b.looked_up_s, b.lower))
+
+    def looked_up(self, target: bytes, now: float) -> None:
+        """Note that a lookup of ``target`` ended."""
+        self.bucket_of(int.from_bytes(target, "big")).looked_up_s = now
+
+    def saved(self, limit: int) -> list[Contact]:
+        """Return up to ``limit`` contacts worth meeting again, most recent success first."""
+        known = sorted(self, key=lambda known: (known.failures, -known.last_success_s, known.id))
+        return [one.contact for one in known[:limit]]
+
+    def rank_below(self, key: bytes, own_distance: int, limit: int) -> int:
+        """Return how many contacts are closer to ``key`` than ``own_distance``, counted up to ``limit``."""
+        point = int.from_bytes(key, "big")
+        count = 0
+        for contact in self.nearest(key, limit):
+            if contact.point ^ point >= own_distance:
+                break
+            count += 1
+        return count
+
+    def _refresh(self, bucket: Bucket, known: KnownContact, contact: Contact, now: float) -> Insertion:
+        if known.contact.endpoint != contact.endpoint:
+            # It answered from a new place. The old one is given up first, so that it may stay within its prefix.
+            self._leave(bucket, known)
+            if not self._has_room(bucket, contact):
+                self.refused_similar += 1
+                self._promote(bucket)
+                return Insertion.TOO_SIMILAR
+            known.contact, known.last_success_s = contact, now
+            self._enter(bucket, known)
+        else:
+            known.last_success_s = now
+            del bucket.nodes[known.id]
+            bucket.nodes[known.id] = known
+        known.failures = 0
+        return Insertion.REFRESHED
+
+    def _is_isolated(self, now: float) -> bool:
+        return self._last_success_s is None or now - self._last_success_s > self._config.isolation_s
+
+    def _may_split(self, bucket: Bucket) -> bool:
+        has_own = bucket.lower <= self._own <= bucket.range[1]
+        return bucket.prefix_bits < NODE_ID_BITS and (has_own or bucket.prefix_bits % self._config.split_bits != 0)
+
+    def _split(self, bucket: Bucket) -> None:
+        index = bisect_right(self._lowers, bucket.lower) - 1
+        low, high = bucket.halves()
+        self.buckets[index : index + 1] = [low, high]
+        self._lowers.insert(index + 1, high.lower)
+        self._by_lower[low.lower] = low
+        self._by_lower[high.lower] = high
+        self._promote(low)
+        self._promote(high)
+
+    def _has_room(self, bucket: Bucket, contact: Contact) -> bool:
+        prefix = self._prefixes.of(contact.endpoint)
+        if prefix is None:
+            return True
+        if self._counts.get(prefix, 0) >= self._config.same_prefix_per_table:
+            return False
+        same = sum(1 for known in bucket.nodes.values() if self._prefixes.of(known.contact.endpoint) == prefix)
+        return same < self._config.same_prefix_per_bucket
+
+    def _enter(self, bucket: Bucket, known: KnownContact) -> None:
+        youngest = next(reversed(bucket.nodes.values()), None)
+        bucket.nodes[known.id] = known
+        if youngest is not None and youngest.last_success_s > known.last_success_s:  # a spare that waited
+            bucket.nodes = dict(sorted(bucket.nodes.items(), key=lambda item: item[1].last_success_s))
+        self._size += 1
+        prefix = self._prefixes.of(known.contact.endpoint)
+        if prefix is not None:
+            self._counts[prefix] = self._counts.get(prefix, 0) + 1
+
+    def _leave(self, bucket: Bucket, known: KnownContact) -> None:
+        del bucket.nodes[known.id]
+        self._size -= 1
+        prefix = self._prefixes.of(known.contact.endpoint)
+        if prefix is not None:
+            left = self._counts.pop(prefix) - 1
+            if left:
+                self._counts[prefix] = left
+
+    def _evict(self, bucket: Bucket, known: KnownContact) -> None:
+        self._leave(bucket, known)
+        self.evicted += 1
+        self._promote(bucket)
+
+    def _promote(self, bucket: Bucket) -> None:
+        """Fill gaps of a bucket with its spares, most recently verified first."""
+        for known in reversed(list(bucket.replacement_nodes.values())):
+            if len(bucket.nodes) >= self._config.bucket_size:
+                return
+            if self._has_room(bucket, known.contact):
+                del bucket.replacement_nodes[known.id]
+                self._enter(bucket, known)

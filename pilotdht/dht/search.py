@@ -1,0 +1,154 @@
+"""Walks through the DHT: a lookup's bookkeeping joined to requests under way. The only place that asks other nodes.
+
+Whatever comes of a request is told to the routing table here: an answer verifies a contact, silence counts against it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from pilotdht.config.dht import DhtConfig
+from pilotdht.dht.lookup import Ending, Lookup
+from pilotdht.dht.prefixes import PrefixRule
+from pilotdht.dht.requester import Calls, Requester
+from pilotdht.dht.routing import Insertion, RoutingTable
+from pilotdht.errors import Overloaded
+from pilotdht.identity.ids import NodeId
+from pilotdht.net.outcomes import Answer, Answered, Outcome, Slow
+from pilotdht.wire.contact import Contact
+from pilotdht.wire.messages import FoundEntries, FoundRecord, Nodes, Reply, Request
+
+OnReply = Callable[[Contact, Reply], bool]
+"""Takes a reply; true when whoever looks has what it wants."""
+
+
+class Searcher:
+    """Runs lookups, and single requests to many contacts."""
+
+    def __init__(
+        self, *, own_id: NodeId, config: DhtConfig, table: RoutingTable, prefixes: PrefixRule, requester: Requester
+    ) -> None:
+        self.on_newcomer: Callable[[Contact], None] = _ignore
+        """Called with each contact that is new in the table."""
+        self.on_spare: Callable[[Contact], None] = _ignore
+        """Called with each verified contact whose bucket is full."""
+        self.on_answer: Callable[[Answer], None] = _ignore_answer
+        """Called with each answer."""
+        self._own_id = own_id
+        self._config = config
+        self._table = table
+        self._prefixes = prefixes
+        self._requester = requester
+
+    def begin(
+        self, target: bytes, *, paths: int = 1, extra: Sequence[Contact] = (), answers_wanted: int | None = None
+    ) -> Lookup:
+        """Return a lookup that starts from the nearest known contacts, and from ``extra`` ones."""
+        seeds = self._table.nearest(target, self._config.bucket_size)
+        return Lookup(
+            target,
+            [*seeds, *extra],
+            own_id=self._own_id,
+            config=self._config,
+            prefixes=self._prefixes,
+            paths=paths,
+            answers_wanted=self._config.replicas if answers_wanted is None else answers_wanted,
+            verified=self._verified,
+        )
+
+    async def walk(self, lookup: Lookup, message: Request, on_reply: OnReply | None = None) -> None:
+        """Ask until the lookup ends; how it ended is in ``lookup.ending``.
+
+        Args:
+            lookup: from :meth:`begin`.
+            message: what each contact is asked.
+            on_reply: is told each reply, and may end the lookup.
+
+        Raises:
+            Overloaded: too many requests of this node wait already.
+            NodeClosed: the node was closed.
+        """
+        try:
+            async with asyncio.timeout(self._config.lookup_timeout_s), self._requester.calls() as calls:
+                for contact in lookup.take():
+                    calls.start(contact, message)
+                while lookup.ending is None:
+                    self._advance(lookup, await calls.next(), on_reply)
+                    for contact in lookup.take():
+                        calls.start(contact, message)
+        except TimeoutError:
+            lookup.end(Ending.DEADLINE)
+        self._table.looked_up(lookup.target, asyncio.get_running_loop().time())
+
+    async def ask_each(self, contacts: Sequence[Contact], message: Request) -> list[Contact]:
+        """Ask every contact the same, a few at a time; return those that answered, in order of their answers."""
+        answered: list[Contact] = []
+        waiting = list(reversed(contacts))
+        async with self._requester.calls() as calls:
+            free = self._config.parallel
+            while waiting or calls.outstanding:
+                while waiting and free > 0:
+                    free -= 1
+                    self.start(calls, waiting.pop(), message)
+                if not calls.outstanding:
+                    break
+                outcome = await calls.next()
+                self.note(outcome)
+                if isinstance(outcome, Answered):
+                    answered.append(outcome.contact)
+                if not isinstance(outcome, Slow):
+                    free += 1
+        return answered
+
+    def start(self, calls: Calls, contact: Contact, message: Request) -> bool:
+        """Start a courtesy: when the node is overloaded it is left out, and false returned."""
+        try:
+            calls.start(contact, message)
+        except Overloaded:
+            return False
+        return True
+
+    def note(self, outcome: Outcome) -> None:
+        """Tell the routing table what came of a request."""
+        if isinstance(outcome, Slow):
+            return
+        now = asyncio.get_running_loop().time()
+        contact = outcome.contact
+        if not isinstance(outcome, Answered):
+            self._table.failed(contact.node_id, now)
+            return
+        self.on_answer(outcome.answer)
+        if outcome.answer.is_client:
+            return
+        insertion = self._table.verified(contact, now)
+        if insertion is Insertion.ADDED:
+            self.on_newcomer(contact)
+        elif insertion is Insertion.SPARE:
+            self.on_spare(contact)
+
+    def _advance(self, lookup: Lookup, outcome: Outcome, on_reply: OnReply | None) -> None:
+        contact = outcome.contact
+        self.note(outcome)
+        if isinstance(outcome, Slow):
+            lookup.slow(contact)
+        elif isinstance(outcome, Answered):
+            reply = outcome.answer.message
+            if isinstance(reply, Nodes | FoundRecord | FoundEntries):
+                lookup.answered(contact, reply.contacts, token=reply.store_token)
+                if on_reply is not None and on_reply(contact, reply):
+                    lookup.end(Ending.SATISFIED)
+        else:
+            lookup.silent(contact)
+
+    def _verified(self, node_id: NodeId) -> Contact | None:
+        known = self._table.find(node_id)
+        return None if known is None else known.contact
+
+
+def _ignore(_: Contact) -> None:
+    pass
+
+
+def _ignore_answer(_: Answer) -> None:
+    pass

@@ -1,0 +1,103 @@
+"""Tells the datagrams of the one socket apart by their first byte and hands each to whom it concerns.
+
+All QUIC datagrams of a batch go to their handler at once, so that each link sends once a batch. Everything else passes
+the limit of its source prefix first, before anybody spends cryptography on it, and a handler's error ends with the
+datagram that caused it.
+
+Source: RFC 9443.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from pilotdht.config.net import NetConfig
+from pilotdht.errors import BadMessage
+from pilotdht.net.datagrams import MAX_DATAGRAM_BYTES, QUIC_BIT, HandleDatagram
+from pilotdht.net.doors import Batch, Receive
+from pilotdht.net.limits import PrefixLimiter
+from pilotdht.net.metrics import NetMetrics
+from pilotdht.net.prefixes import is_loopback, is_private, prefix_of
+from pilotdht.wire.endpoint import Endpoint
+
+_logger = logging.getLogger(__name__)
+
+
+class Demultiplexer:
+    """Splits batches by kind of datagram."""
+
+    def __init__(self, config: NetConfig, metrics: NetMetrics, *, now: Callable[[], float]) -> None:
+        """Make one without handlers: all is dropped and counted.
+
+        Args:
+            config: limits.
+            metrics: where everything is counted.
+            now: the loop's clock.
+        """
+        self._metrics = metrics
+        self._now = now
+        self._is_loopback_limited = config.is_loopback_limited
+        self._is_private_limited = config.is_private_limited
+        self._limiter = PrefixLimiter(
+            rate_per_s=config.datagrams_per_s, burst=config.datagram_burst, capacity=config.prefixes_tracked
+        )
+        self._quic: Receive | None = None
+        self._handlers: dict[int, HandleDatagram] = {}
+
+    def set_quic_handler(self, handler: Receive | None) -> None:
+        """Hand QUIC datagrams to ``handler``, a batch at a time; ``None`` drops them."""
+        self._quic = handler
+
+    def set_handler(self, first_byte: int, handler: HandleDatagram) -> None:
+        """Hand datagrams with this first byte to ``handler``, which may raise ``BadMessage`` to have one counted."""
+        self._handlers[first_byte] = handler
+
+    def receive(self, batch: Batch) -> None:
+        """Take in what one readiness event delivered; never raises."""
+        metrics = self._metrics
+        metrics.datagrams_in += len(batch)
+        quic: list[tuple[bytes, Endpoint]] = []
+        for item in batch:
+            datagram, endpoint = item
+            metrics.bytes_in += len(datagram)
+            if datagram and datagram[0] & QUIC_BIT:
+                quic.append(item)
+            else:
+                self._receive_own(datagram, endpoint)
+        if quic:
+            self._receive_quic(quic)
+
+    def _receive_own(self, datagram: bytes, endpoint: Endpoint) -> None:
+        try:
+            if not datagram:
+                raise BadMessage("empty")
+            if len(datagram) > MAX_DATAGRAM_BYTES:
+                raise BadMessage("oversized")
+            handler = self._handlers.get(datagram[0])
+            if handler is None:
+                raise BadMessage("unknown_kind")
+            if self._is_limited(endpoint.host) and not self._limiter.take(prefix_of(endpoint.host), self._now()):
+                raise BadMessage("rate")
+            handler(datagram, endpoint)
+        except BadMessage as error:
+            self._metrics.drop(error.reason)
+        except Exception:
+            self._metrics.handler_failures += 1
+            _logger.exception("datagram handler failed", extra={"endpoint": str(endpoint)})
+
+    def _receive_quic(self, batch: Batch) -> None:
+        if self._quic is None:
+            for _ in batch:
+                self._metrics.drop("quic_unserved")
+            return
+        try:
+            self._quic(batch)
+        except Exception:
+            self._metrics.handler_failures += 1
+            _logger.exception("QUIC handler failed")
+
+    def _is_limited(self, host: str) -> bool:
+        if is_loopback(host):
+            return self._is_loopback_limited
+        return self._is_private_limited or not is_private(host)

@@ -1,0 +1,116 @@
+"""The node's one socket with all that lives on it: demultiplexing, greetings, requests, and QUIC by a handler."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from pilotdht.config.net import NetConfig
+from pilotdht.errors import NodeClosed
+from pilotdht.identity.keys import KeyPair
+from pilotdht.net.datagrams import HELLO, HELLO_REPLY, HandleDatagram
+from pilotdht.net.demux import Demultiplexer
+from pilotdht.net.doors import DatagramSocket, Doors, Receive
+from pilotdht.net.metrics import NetMetrics
+from pilotdht.net.rpc import Rpc
+from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.seal import SEALED
+
+
+class NodeSocket:
+    """Owner of the socket; ``async with`` opens and closes it. Handlers may be set before it is open."""
+
+    def __init__(
+        self, keys: KeyPair, doors: Doors, config: NetConfig, metrics: NetMetrics, *, salt: bytes, listen: Endpoint
+    ) -> None:
+        """Make it; nothing is opened yet.
+
+        Args:
+            keys: who we are.
+            doors: the world.
+            config: bounds and waits.
+            metrics: where everything is counted.
+            salt: the mesh's, :func:`pilotdht.wire.seal.network_salt`.
+            listen: where to bind; port 0 for any, host ``::`` for both families.
+        """
+        self.rpc = Rpc(keys, doors, config, metrics, salt=salt)
+        """Requests and replies."""
+        self._network = doors.network
+        self._listen = listen
+        self._metrics = metrics
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._socket: DatagramSocket | None = None
+        self._demultiplexer = Demultiplexer(config, metrics, now=self._now)
+        self._demultiplexer.set_handler(SEALED, self.rpc.receive_untrusted)
+        self._demultiplexer.set_handler(HELLO, self._hello)
+        self._demultiplexer.set_handler(HELLO_REPLY, self.rpc.greeter.receive_reply_untrusted)
+
+    async def __aenter__(self) -> Self:
+        """Open the socket.
+
+        Raises:
+            ConfigError: the address cannot be bound.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._socket = await self._network.open(self._listen, self._demultiplexer.receive)
+        self._metrics.watch(self._socket)
+        self.rpc.open(self._transmit)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End all that waits, and close the socket; safe to call twice."""
+        self.rpc.close()
+        if self._socket is not None:
+            await self._socket.close()
+
+    @property
+    def local_endpoints(self) -> tuple[Endpoint, ...]:
+        """What the socket is bound to.
+
+        Raises:
+            NodeClosed: it was never opened.
+        """
+        if self._socket is None:
+            raise NodeClosed("the node's socket is not open")
+        return self._socket.local_endpoints
+
+    def send(self, datagram: bytes, endpoint: Endpoint) -> None:
+        """Send one datagram; never raises, never blocks."""
+        self.rpc.reachability.sent_to(endpoint)
+        self._transmit(datagram, endpoint)
+
+    def send_train(self, datagrams: Sequence[bytes], endpoint: Endpoint) -> None:
+        """Send several datagrams to one endpoint, in one system call where the kernel can."""
+        if self._socket is not None:
+            self._metrics.datagrams_out += len(datagrams)
+            self._metrics.bytes_out += sum(map(len, datagrams))
+            self.rpc.reachability.sent_to(endpoint)
+            self._socket.send_train(datagrams, endpoint)
+
+    def set_quic_handler(self, handler: Receive | None) -> None:
+        """Hand QUIC datagrams to ``handler``, all of one readiness event at a time; ``None`` drops them."""
+        self._demultiplexer.set_quic_handler(handler)
+
+    def set_handler(self, first_byte: int, handler: HandleDatagram) -> None:
+        """Hand datagrams of another kind to ``handler``; it may raise ``BadMessage`` to have one counted."""
+        self._demultiplexer.set_handler(first_byte, handler)
+
+    def _transmit(self, datagram: bytes, endpoint: Endpoint) -> None:
+        if self._socket is not None:
+            self._metrics.datagrams_out += 1
+            self._metrics.bytes_out += len(datagram)
+            self._socket.send(datagram, endpoint)
+
+    def _hello(self, datagram: bytes, endpoint: Endpoint) -> None:
+        self._transmit(self.rpc.greeter.answer_untrusted(datagram, endpoint, self._now()), endpoint)
+
+    def _now(self) -> float:
+        assert self._loop is not None, "datagrams arrive after opening only"
+        return self._loop.time()

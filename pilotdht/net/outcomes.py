@@ -1,0 +1,68 @@
+"""What comes of a request, and who it came from: the values that callers and handlers of requests see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pilotdht.wire.contact import Contact
+from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.messages import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whoever sent a request: the key is proven, the endpoint only when ``is_validated``."""
+
+    contact: Contact
+    """Key, and endpoint it came from."""
+    is_validated: bool
+    """The request carried our token for that endpoint and key, so whoever sent it receives there."""
+    is_client: bool
+    """It says that it is not known to be reachable from outside: not for routing tables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply to a request of ours, from the key and endpoint that were asked."""
+
+    message: Reply
+    """What was answered."""
+    observed: Endpoint
+    """Our own endpoint as the peer says it saw it: a claim."""
+    rtt_s: float
+    """Seconds from the first transmission to the reply."""
+    contact: Contact
+    """Who was asked."""
+    is_client: bool
+    """The peer says that it is not known to be reachable from outside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The contact answered; final."""
+
+    contact: Contact
+    """Who was asked."""
+    answer: Answer
+    """What it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """The adaptive time-out passed and the request was sent again; another outcome follows. The slot may be reused."""
+
+    contact: Contact
+    """Who was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """The contact did not answer either transmission in time; final."""
+
+    contact: Contact
+    """Who was asked."""
+
+
+Outcome: TypeAlias = Answered | Slow | Silent
+"""Each request ends in exactly one ``Answered`` or ``Silent``, with at most one ``Slow`` before it."""

@@ -1,0 +1,54 @@
+"""Whether this node can be reached from outside: judged by who reached it unasked. Pure.
+
+A NAT lets answers in from where we sent something, so only a request from somewhere else shows anything. Peers with
+public addresses count by host when we ask whether we sent there (a NAT's filter may look at the host alone) and by
+prefix when we ask whether they are independent; on loopback and private ranges by endpoint and by key.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from pilotdht.config.net import NetConfig
+from pilotdht.net.prefixes import group_of, is_loopback, is_private
+from pilotdht.wire.contact import Contact
+from pilotdht.wire.endpoint import Endpoint
+
+
+class Reachability:
+    """Remembers where we sent to and who reached us without that."""
+
+    def __init__(self, config: NetConfig) -> None:
+        self._needed = config.reachable_peers
+        self._lifetime_s = config.observed_lifetime_s
+        self._capacity = config.addresses_cached
+        self._sent_to: OrderedDict[str | Endpoint, None] = OrderedDict()
+        self._unasked: OrderedDict[str | bytes, float] = OrderedDict()
+
+    def sent_to(self, endpoint: Endpoint) -> None:
+        """Take in that a datagram of ours goes to ``endpoint``."""
+        key = _opened_by(endpoint)
+        self._sent_to[key] = None
+        self._sent_to.move_to_end(key)
+        if len(self._sent_to) > self._capacity:
+            self._sent_to.popitem(last=False)
+
+    def heard_from(self, contact: Contact, *, now: float) -> None:
+        """Take in that a peer's request arrived; to be called before anything is sent back."""
+        if _opened_by(contact.endpoint) in self._sent_to:
+            return
+        group = group_of(contact.endpoint.host, contact.public_key)
+        self._unasked[group] = now
+        self._unasked.move_to_end(group)
+        if len(self._unasked) > self._needed:
+            self._unasked.popitem(last=False)
+
+    def is_reachable(self, *, now: float) -> bool:
+        """Return whether enough independent peers reached us unasked of late."""
+        recent = sum(heard_at + self._lifetime_s > now for heard_at in self._unasked.values())
+        return recent >= self._needed
+
+
+def _opened_by(endpoint: Endpoint) -> str | Endpoint:
+    is_local = is_loopback(endpoint.host) or is_private(endpoint.host)
+    return endpoint if is_local else endpoint.host

@@ -1,0 +1,38 @@
+"""Where a node tells others to find it. Pure.
+
+What the operator said comes first, then what the socket is bound to, then what peers see. A node behind an unspecified
+bind does not ask the system for its interfaces: its peers tell it which of its addresses work.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+
+from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.records import MAX_ENDPOINTS
+
+
+def published_endpoints(
+    *,
+    advertised: Sequence[Endpoint],
+    bound: Sequence[Endpoint],
+    observed: Iterable[tuple[Endpoint, int]],
+    agreement: int,
+) -> tuple[Endpoint, ...]:
+    """Return up to 8 endpoints, best first.
+
+    Args:
+        advertised: what the operator said.
+        bound: what the socket is bound to; unspecified addresses are left out.
+        observed: what peers see, each with how many independent peers name it, most first.
+        agreement: how many peers must name a public endpoint; a private one is believed from the first, as it is
+            only useful to those who share the network.
+    """
+    specific = [endpoint for endpoint in bound if not ipaddress.ip_address(endpoint.host).is_unspecified]
+    seen = [
+        endpoint
+        for endpoint, count in observed
+        if count >= agreement or not ipaddress.ip_address(endpoint.host).is_global
+    ]
+    return tuple(dict.fromkeys([*advertised, *(specific or seen)]))[:MAX_ENDPOINTS]

@@ -1,0 +1,150 @@
+"""What a node tells about itself and others: values for programs, tables and JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pilotdht.identity.address import Address
+from pilotdht.identity.ids import PublicKey
+from pilotdht.wire.contact import Contact
+from pilotdht.wire.endpoint import Endpoint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeInfo:
+    """One node about itself."""
+
+    address: Address
+    """Virtual address."""
+    did: str
+    """Text form of the public key."""
+    hostname: str
+    """Own hostname, or empty."""
+    tags: tuple[str, ...]
+    """Own tags."""
+    listen: tuple[Endpoint, ...]
+    """What the socket is bound to."""
+    endpoints: tuple[Endpoint, ...]
+    """Where others are told to find it."""
+    is_joined: bool
+    """Whether it knows other nodes."""
+    is_server: bool
+    """Whether it serves the DHT to others."""
+    uptime_s: float
+    """Seconds since it was started."""
+    peers: int
+    """Contacts in the routing table."""
+    connections: int
+    """Live links."""
+    records: int
+    """Records and entries held for others."""
+    version: str
+    """Version of the package."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerInfo:
+    """One contact of the routing table."""
+
+    address: Address
+    """Its virtual address."""
+    endpoint: Endpoint
+    """Where it answered last."""
+    rtt_s: float | None
+    """Smoothed round-trip time; absent before the first measurement."""
+    last_seen_s: float
+    """Seconds since it answered last."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionInfo:
+    """One live link."""
+
+    address: Address
+    """The peer's virtual address."""
+    hostname: str
+    """The peer's hostname as last resolved, or empty."""
+    endpoint: Endpoint
+    """Where its datagrams go."""
+    is_outgoing: bool
+    """Whether this node dialled."""
+    is_trusted: bool
+    """Whether this node trusts the peer."""
+    rtt_s: float | None
+    """Smoothed round-trip time."""
+    received_bytes: int
+    """Bytes of datagrams received."""
+    sent_bytes: int
+    """Bytes of datagrams sent."""
+    streams: int
+    """Open streams."""
+    age_s: float
+    """Seconds since it came up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """A tunnel that stands."""
+
+    address: Address
+    """The peer's virtual address."""
+    endpoint: Endpoint
+    """Where its datagrams go."""
+    setup_s: float
+    """What resolving and dialling took; near zero for a tunnel that stood already."""
+    rtt_s: float
+    """One measured round trip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """How a peer was reached, step by step."""
+
+    address: Address
+    """The peer's virtual address."""
+    hostname: str
+    """Its hostname, or empty."""
+    source: str
+    """Which step of the resolution order knew it."""
+    resolve_s: float
+    """What resolving took."""
+    endpoints: tuple[Endpoint, ...]
+    """Its published endpoints."""
+    endpoint: Endpoint
+    """The endpoint that answered."""
+    dial_s: float
+    """What the handshake took; zero for a link that stood already."""
+    rtt_s: float
+    """One measured round trip on the link."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupInfo:
+    """One walk through the DHT."""
+
+    target: bytes
+    """The 20-byte key that was looked for."""
+    contacts: tuple[Contact, ...]
+    """The closest live contacts, nearest first."""
+    requests: int
+    """Requests sent."""
+    hops: int
+    """Length of the longest chain of contacts that led to an answer."""
+    duration_s: float
+    """What it took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A message from a peer, proven by its link."""
+
+    peer: PublicKey
+    """Who sent it."""
+    address: Address
+    """The sender's virtual address."""
+    hostname: str
+    """The sender's hostname as this node knows it, or empty; a claim, not a proof."""
+    port: int
+    """The virtual port it came to."""
+    data: bytes
+    """Its content."""

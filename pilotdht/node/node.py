@@ -1,0 +1,560 @@
+"""The node: ``async with Node(Config(hostname="agent-alpha")) as node``.
+
+Each verb here is short: it turns what the caller wrote into what a room understands. The rooms are joined in
+:mod:`pilotdht.node.rooms`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from prometheus_client import CollectorRegistry
+
+from pilotdht.config.config import Config
+from pilotdht.errors import ConfigError, NodeClosed, PilotError
+from pilotdht.identity.address import Address
+from pilotdht.identity.ids import PublicKey
+from pilotdht.identity.keyfile import load_or_create_key_file
+from pilotdht.identity.keys import KeyPair
+from pilotdht.identity.names import check_hostname, check_tag
+from pilotdht.names.peer import Peer
+from pilotdht.net.doors import Doors, real_doors
+from pilotdht.net.socket import UdpNetwork
+from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.node.listener import Listener
+from pilotdht.node.mailboxes import Mailboxes
+from pilotdht.node.reach import Target
+from pilotdht.node.records import describe_record, record_target
+from pilotdht.node.rooms import Rooms
+from pilotdht.node.state import NodeState, load_state, save_state
+from pilotdht.services.echo import echo, measure
+from pilotdht.services.ports import WellKnownPort
+from pilotdht.services.stdio import exchange
+from pilotdht.tasks import TaskScope
+from pilotdht.trust.book import TrustEntry
+from pilotdht.tunnel.header import OptionValue
+from pilotdht.tunnel.link import Link
+from pilotdht.tunnel.stream import Stream
+from pilotdht.wire.contact import Contact
+from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.records import MAX_TAGS
+
+IDENTITY_FILE = "identity"
+STATE_FILE = "state"
+TRUST_FILE = "trust.sqlite"
+
+SAVE_INTERVAL_S = 300.0
+"""How often the state file is written while the node runs; a crash costs what changed since."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Node:
+    """One agent on the network: found by others, finding others, talking to those that trust it."""
+
+    def __init__(
+        self, config: Config | None = None, *, keys: KeyPair | None = None, doors: Doors | None = None
+    ) -> None:
+        """Make a node; ``async with`` starts and stops it.
+
+        Args:
+            config: absent: a node without a name that starts a mesh of its own.
+            keys: who it is; absent: the identity in the data directory, or a new one.
+            doors: the world outside; absent: the real one.
+
+        Raises:
+            KeyFileError: the identity file cannot be used.
+        """
+        self.config = Config() if config is None else config
+        """As given; hostname and tags may have been changed since."""
+        self.registry = CollectorRegistry()
+        """This node's metrics."""
+        self._keys = keys if keys is not None else self._own_keys()
+        self._doors = real_doors(UdpNetwork(self.config.net)) if doors is None else doors
+        self._hostname = self.config.hostname
+        self._tags = self.config.tags
+        self._scope = TaskScope("node")
+        self._rooms: Rooms | None = None
+        self._mailboxes: Mailboxes | None = None
+        self._remembered: list[Contact] = []
+        self._started_at = 0.0
+
+    async def __aenter__(self) -> Self:
+        """Start: open the socket, join the mesh, publish; the last two go on in the background when they take long.
+
+        Raises:
+            ConfigError: the socket or a file cannot be opened.
+        """
+        loop = asyncio.get_running_loop()
+        self._started_at = loop.time()
+        await self._scope.__aenter__()
+        try:
+            await self._open()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.config.start_timeout_s):
+                    await self._join()
+        except BaseException:
+            await self._close()
+            raise
+        self._scope.start(self._open_rooms.joiner.keep_joined(self._remembered), name="join")
+        self._scope.start(self._open_rooms.announcer.keep_announced(), name="announce")
+        self._scope.start(self._keep_state_saved(), name="state")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Stop: withdraw records, save what is remembered, close links and socket; safe to call twice."""
+        rooms = self._rooms
+        if rooms is None:
+            return
+        try:
+            async with asyncio.timeout(self.config.stop_timeout_s):
+                await rooms.announcer.withdraw()
+        except (TimeoutError, PilotError):
+            _logger.info("records were not withdrawn in time; they expire by themselves")
+        finally:
+            await self._close()
+
+    # Who this node is.
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The identity, 32 bytes."""
+        return self._keys.public_key
+
+    @property
+    def address(self) -> Address:
+        """The virtual address."""
+        return Address.of_node_id(self._keys.node_id, network=self.config.network)
+
+    @property
+    def did(self) -> str:
+        """The ``did:key`` text form of the public key."""
+        return self._keys.did
+
+    @property
+    def hostname(self) -> str:
+        """The hostname it is found by, or empty."""
+        return self._hostname
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags it is found by."""
+        return self._tags
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where others are told to find it, best first."""
+        return self._open_rooms.endpoints()
+
+    def info(self) -> NodeInfo:
+        """Return what the node tells about itself."""
+        rooms = self._open_rooms
+        stats = rooms.dht.stats()
+        return NodeInfo(
+            address=self.address,
+            did=self.did,
+            hostname=self._hostname,
+            tags=self._tags,
+            listen=rooms.socket.local_endpoints,
+            endpoints=rooms.endpoints(),
+            is_joined=stats.contacts > 0,
+            is_server=stats.is_server,
+            uptime_s=asyncio.get_running_loop().time() - self._started_at,
+            peers=stats.contacts,
+            connections=sum(1 for _ in rooms.tunnels.links()),
+            records=stats.records,
+            version=version("pilotdht"),
+        )
+
+    async def set_hostname(self, hostname: str) -> None:
+        """Change the hostname, publish it, and withdraw the old one; empty: be found by address and tags only.
+
+        Raises:
+            InvalidArgument: it is malformed.
+        """
+        self._hostname = check_hostname(hostname) if hostname else ""
+        self.config = replace(self.config, hostname=self._hostname)
+        await self._open_rooms.announcer.announce()
+
+    async def set_tags(self, tags: Sequence[str]) -> None:
+        """Change the tags, publish them, and withdraw the old ones.
+
+        Raises:
+            InvalidArgument: one is malformed.
+            ConfigError: more than 8, or one twice.
+        """
+        checked = tuple(check_tag(tag) for tag in tags)
+        if len(checked) > MAX_TAGS:
+            raise ConfigError(f"a node has at most {MAX_TAGS} tags")
+        self.config = replace(self.config, tags=checked)
+        self._tags = checked
+        await self._open_rooms.announcer.announce()
+
+    # Finding.
+
+    async def find(self, target: Target) -> Peer:
+        """Return the peer that a hostname, alias, address or did:key means now.
+
+        Raises:
+            InvalidArgument: none of these forms.
+            NotFound: nobody live is found under it.
+            Ambiguous: several keys claim the name.
+            KeyChanged: the name was pinned to another key.
+        """
+        return await self._open_rooms.reach.peer(target, fresh=True)
+
+    async def lookup(self, *, tag: str, limit: int = 256) -> list[Peer]:
+        """Return up to ``limit`` live peers that carry a tag, in the order of their addresses.
+
+        Raises:
+            InvalidArgument: the tag is malformed.
+        """
+        return await self._open_rooms.resolver.with_tag(tag, limit=limit)
+
+    def peers(self) -> list[PeerInfo]:
+        """Return the contacts of the routing table."""
+        now = asyncio.get_running_loop().time()
+        return [
+            PeerInfo(
+                address=Address.of_node_id(known.contact.node_id, network=self.config.network),
+                endpoint=known.contact.endpoint,
+                rtt_s=self._open_rooms.socket.rpc.rtt_of(known.contact),
+                last_seen_s=max(0.0, now - known.last_success_s),
+            )
+            for known in self._open_rooms.dht.contacts()
+        ]
+
+    # Talking.
+
+    async def dial(
+        self,
+        target: Target,
+        port: int,
+        *,
+        timeout_s: float = 10.0,
+        options: Mapping[str, OptionValue] | None = None,
+        traceparent: str | None = None,
+    ) -> Stream:
+        """Open a byte stream to a port of a peer; use it as ``async with await node.dial(…) as stream``.
+
+        Args:
+            target: whom.
+            port: the virtual port, 1..65535.
+            timeout_s: for resolving, dialling and the peer's answer together.
+            options: few small values for the program behind the port.
+            traceparent: W3C trace context.
+
+        Raises:
+            NotFound: nobody live is found under that name.
+            Unreachable: the peer does not answer where it says.
+            NotTrusted: the peer did not approve this node.
+            Refused: nothing listens there.
+            TimedOut: time is up.
+        """
+        _, stream = await self._open_rooms.reach.stream(
+            target, port, timeout_s=timeout_s, options=options, traceparent=traceparent
+        )
+        return stream
+
+    def listen(self, port: int) -> Listener:
+        """Accept streams: ``async with node.listen(80) as listener: async for stream in listener``."""
+        rooms = self._open_rooms
+        return Listener(rooms.tunnels, port, lend=self._open_mailboxes.lend)
+
+    async def ping(self, target: Target, *, timeout_s: float = 5.0) -> float:
+        """Return the seconds of one round trip through the tunnel, to the peer's echo and back.
+
+        Raises:
+            PilotError: as :meth:`dial`.
+        """
+        async with await self.dial(target, WellKnownPort.ECHO, timeout_s=timeout_s) as stream:
+            return await measure(stream, token_bytes=self._doors.token_bytes, timeout_s=timeout_s)
+
+    async def connect(self, target: Target, *, timeout_s: float = 10.0) -> Connection:
+        """Establish the tunnel to a peer, and measure it; needs no trust.
+
+        Raises:
+            PilotError: as :meth:`dial`, except NotTrusted and Refused.
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        peer, link = await self._open_rooms.reach.link(target, timeout_s=timeout_s)
+        setup_s = loop.time() - begun
+        rtt_s = await link.ping(timeout_s)
+        return Connection(address=peer.address, endpoint=_endpoint(link), setup_s=setup_s, rtt_s=rtt_s)
+
+    async def traceroute(self, target: Target, *, timeout_s: float = 10.0) -> Trace:
+        """Return how a peer is reached, step by step.
+
+        Raises:
+            PilotError: as :meth:`connect`.
+        """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        peer = await self._open_rooms.reach.peer(target, fresh=True)
+        resolved = loop.time()
+        is_live = self._open_rooms.tunnels.link_to(peer.public_key) is not None
+        _, link = await self._open_rooms.reach.link(peer, timeout_s=timeout_s)
+        dialled = loop.time()
+        return Trace(
+            address=peer.address,
+            hostname=peer.hostname,
+            source=peer.source.value,
+            resolve_s=resolved - begun,
+            endpoints=peer.endpoints,
+            endpoint=_endpoint(link),
+            dial_s=0.0 if is_live else dialled - resolved,
+            rtt_s=await link.ping(timeout_s),
+        )
+
+    async def request(
+        self, target: Target, message: bytes, *, port: int = WellKnownPort.STDIO, timeout_s: float = 30.0
+    ) -> bytes:
+        """Send a message and return its answer; empty when the peer kept it and nobody answered yet.
+
+        Raises:
+            PilotError: as :meth:`dial`; Overloaded when the peer has no room.
+        """
+        async with await self.dial(target, port, timeout_s=timeout_s) as stream:
+            return await exchange(stream, message, timeout_s=timeout_s)
+
+    async def send(
+        self, target: Target, message: bytes, *, port: int = WellKnownPort.STDIO, timeout_s: float = 30.0
+    ) -> None:
+        """Send a message; returns when the peer has kept or handled it.
+
+        Raises:
+            PilotError: as :meth:`request`.
+        """
+        await self.request(target, message, port=port, timeout_s=timeout_s)
+
+    async def receive(self, port: int = WellKnownPort.STDIO, *, timeout_s: float | None = None) -> Message:
+        """Return the oldest message to a port, waiting for one.
+
+        Raises:
+            TimedOut: none came in time.
+            AlreadyExists: a program listens on that port.
+        """
+        letter = await self._open_mailboxes.take(port, timeout_s=timeout_s)
+        rooms = self._open_rooms
+        return Message(
+            peer=letter.peer,
+            address=Address.of_public_key(letter.peer, network=self.config.network),
+            hostname=rooms.book.entry(letter.peer).hostname or rooms.reach.hostname_of(letter.peer),
+            port=port,
+            data=letter.data,
+        )
+
+    def connections(self) -> list[ConnectionInfo]:
+        """Return the live links."""
+        rooms = self._open_rooms
+        now = asyncio.get_running_loop().time()
+        return [
+            ConnectionInfo(
+                address=Address.of_public_key(link.peer_key, network=self.config.network),
+                hostname=rooms.book.entry(link.peer_key).hostname or rooms.reach.hostname_of(link.peer_key),
+                endpoint=_endpoint(link),
+                is_outgoing=link.is_dialled,
+                is_trusted=rooms.book.is_trusted(link.peer_key),
+                rtt_s=link.rtt_s,
+                received_bytes=link.bytes_in,
+                sent_bytes=link.bytes_out,
+                streams=link.stream_count,
+                age_s=now - (link.up_at or now),
+            )
+            for link in rooms.tunnels.links()
+        ]
+
+    # Trust.
+
+    async def handshake(self, target: Target, reason: str = "") -> TrustEntry:
+        """Ask a peer for trust; returns where it stands: pending until the peer approves, trusted when it asked before.
+
+        Raises:
+            PilotError: the peer cannot be resolved; one that is offline gets the request when it is back.
+        """
+        peer = await self._open_rooms.reach.peer(target)
+        return await self._open_rooms.handshakes.request(peer.public_key, reason, hostname=peer.hostname)
+
+    async def approve(self, target: Target) -> TrustEntry:
+        """Trust a peer that asked.
+
+        Raises:
+            NotFound: it did not ask.
+        """
+        return await self._open_rooms.handshakes.approve(await self._known_key(target))
+
+    async def reject(self, target: Target, reason: str = "") -> TrustEntry:
+        """Refuse a peer that asked.
+
+        Raises:
+            NotFound: it did not ask.
+        """
+        return await self._open_rooms.handshakes.reject(await self._known_key(target), reason)
+
+    async def untrust(self, target: Target) -> TrustEntry:
+        """Take trust back: the peer's links are cut at once, and its name is not pinned any more."""
+        key = await self._known_key(target)
+        self._open_rooms.reach.forget_peer(key)
+        return await self._open_rooms.handshakes.untrust(key)
+
+    def pending(self) -> list[TrustEntry]:
+        """Return whose requests wait for an answer, oldest first."""
+        return self._open_rooms.book.pending()
+
+    def trusted(self) -> list[TrustEntry]:
+        """Return whom this node trusts, oldest first."""
+        return self._open_rooms.book.trusted()
+
+    # Looking into the DHT.
+
+    async def dht_lookup(self, target: str) -> LookupInfo:
+        """Walk towards the key of a name, address or did:key, or to 40 hex digits.
+
+        Raises:
+            InvalidArgument: none of these forms.
+        """
+        key = record_target(target, network=self.config.network)
+        found = await self._open_rooms.dht.find_node(key.as_node_id())
+        return LookupInfo(
+            target=key.key,
+            contacts=found.contacts,
+            requests=found.requests,
+            hops=found.hops,
+            duration_s=found.duration_s,
+        )
+
+    async def dht_get(self, target: str) -> list[dict[str, object]]:
+        """Return the live records under a name, address, did:key, ``tag:NAME``, or 40 hex digits.
+
+        Raises:
+            InvalidArgument: none of these forms.
+        """
+        key = record_target(target, network=self.config.network)
+        rooms = self._open_rooms
+        single = await rooms.dht.get_record(key.key, signer=key.signer)
+        many = [] if key.is_single else await rooms.dht.get_entries(key.key)
+        return [describe_record(signed) for signed in ([single] if single is not None else []) + many]
+
+    def dht_stats(self) -> dict[str, object]:
+        """Return figures of the DHT."""
+        return asdict(self._open_rooms.dht.stats())
+
+    # Inside.
+
+    @property
+    def _open_rooms(self) -> Rooms:
+        if self._rooms is None:
+            raise NodeClosed("the node is not open")
+        return self._rooms
+
+    @property
+    def _open_mailboxes(self) -> Mailboxes:
+        if self._mailboxes is None:
+            raise NodeClosed("the node is not open")
+        return self._mailboxes
+
+    def _own_keys(self) -> KeyPair:
+        path = self._path(IDENTITY_FILE)
+        return KeyPair.generate() if path is None else load_or_create_key_file(path)
+
+    def _path(self, name: str) -> Path | None:
+        return None if self.config.data_dir is None else self.config.data_dir / name
+
+    async def _open(self) -> None:
+        path = self._path(STATE_FILE)
+        state = NodeState() if path is None else load_state(path)
+        listen = self.config.listen
+        try:
+            await self._open_on(listen if listen.port else Endpoint(listen.host, state.port), state)
+        except ConfigError:
+            if listen.port or not state.port:
+                raise
+            await self._open_on(listen, state)  # the remembered port is taken: any other will do
+
+    async def _open_on(self, listen: Endpoint, state: NodeState) -> None:
+        rooms = Rooms(
+            keys=self._keys,
+            config=self.config,
+            doors=self._doors,
+            registry=self.registry,
+            scope=self._scope,
+            listen=listen,
+            book_path=self._path(TRUST_FILE),
+            identity=lambda: (self._hostname, self._tags),
+        )
+        self._rooms = rooms
+        await rooms.socket.__aenter__()
+        self._remembered = rooms.dht.restore(state.dht)
+        rooms.dht.start()
+        rooms.tunnels.listen(WellKnownPort.ECHO, echo)
+        self._mailboxes = Mailboxes(rooms.tunnels)
+        rooms.tunnels.listen(WellKnownPort.TRUST, rooms.handshakes.handle)
+        rooms.tunnels.on_link_up(lambda link: rooms.handshakes.on_peer_up(link.peer_key))
+        rooms.handshakes.start()
+
+    async def _join(self) -> None:
+        rooms = self._open_rooms
+        if self.config.bootstrap or self._remembered:
+            await rooms.joiner.join_once(self._remembered)
+        await rooms.announcer.announce()
+
+    async def _keep_state_saved(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_INTERVAL_S * self._doors.random.uniform(0.9, 1.1))
+            self._save_state()
+
+    def _save_state(self) -> None:
+        path = self._path(STATE_FILE)
+        if path is None or self._rooms is None:
+            return
+        port = self._rooms.socket.local_endpoints[0].port
+        save_state(path, NodeState(port=port, dht=tuple(self._rooms.dht.snapshot())))
+
+    async def _close(self) -> None:
+        rooms, self._rooms = self._rooms, None
+        mailboxes, self._mailboxes = self._mailboxes, None
+        if rooms is None:
+            await self._scope.close()
+            return
+        self._rooms = rooms
+        try:
+            self._save_state()
+        except (ConfigError, NodeClosed) as error:
+            _logger.warning("the state was not saved", extra={"reason": error.message})
+        self._rooms = None
+        if mailboxes is not None:
+            await mailboxes.close()
+        rooms.handshakes.close()
+        await rooms.tunnels.close_all()
+        await self._scope.close()
+        await rooms.socket.close()
+        rooms.book.close()
+
+    async def _known_key(self, target: Target) -> PublicKey:
+        """Return the key of somebody in the trust book, without asking the network when the book knows."""
+        if isinstance(target, str):
+            known = self._open_rooms.book.find(target)
+            if len(known) == 1:
+                return known[0].public_key
+        return (await self._open_rooms.reach.peer(target)).public_key
+
+
+def _endpoint(link: Link) -> Endpoint:
+    endpoint = link.endpoint
+    if endpoint is None:
+        raise NodeClosed("the link ended")
+    return endpoint

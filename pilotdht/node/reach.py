@@ -1,0 +1,166 @@
+"""Reaching a peer by whatever the caller calls it: resolve, dial, open a stream.
+
+A resolved peer is remembered for a while, so that talking again does not walk the DHT; when it does not answer where
+it was, it is resolved anew, once: agents move and restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from pilotdht.errors import LinkClosed, TimedOut, Unreachable
+from pilotdht.identity.ids import PublicKey
+from pilotdht.identity.keys import did_of
+from pilotdht.names.peer import Peer
+from pilotdht.tunnel.header import OptionValue
+from pilotdht.tunnel.link import Link
+from pilotdht.tunnel.stream import Stream
+from pilotdht.tunnel.tunnels import Tunnels
+
+MAX_REMEMBERED = 4096
+"""Peers remembered; the one resolved longest ago goes first."""
+
+Target = str | Peer | PublicKey
+"""A hostname, alias, address or did:key; a peer as found before; or its public key."""
+
+
+class Resolves(Protocol):
+    """What reaching needs of the resolver."""
+
+    async def find(self, target: str) -> Peer:
+        """Return the peer that a name, alias, address or did:key means now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    peer: Peer
+    until: float
+
+
+class Reach:
+    """Turns targets into peers, links and streams."""
+
+    def __init__(self, *, resolver: Resolves, tunnels: Tunnels, remember_s: float) -> None:
+        """Make it.
+
+        Args:
+            resolver: finds peers.
+            tunnels: dials them.
+            remember_s: how long a resolved peer is used without resolving it again.
+        """
+        self._resolver = resolver
+        self._tunnels = tunnels
+        self._remember_s = remember_s
+        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
+        self._loop = asyncio.get_running_loop()
+
+    async def peer(self, target: Target, *, fresh: bool = False) -> Peer:
+        """Return who ``target`` is.
+
+        Args:
+            target: what the caller calls it.
+            fresh: do not use what is remembered.
+
+        Raises:
+            PilotError: as the resolver.
+        """
+        if isinstance(target, Peer) and not fresh:
+            return target
+        text = _text(target)
+        known = self._remembered.get(text)
+        if known is not None and not fresh and known.until > self._loop.time():
+            return known.peer
+        self.forget(text)
+        peer = await self._resolver.find(text)
+        if self._remember_s > 0:
+            self._remembered[text] = _Remembered(peer, self._loop.time() + self._remember_s)
+            if len(self._remembered) > MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
+        return peer
+
+    def forget(self, text: str) -> None:
+        """Resolve ``text`` anew the next time."""
+        self._remembered.pop(text, None)
+
+    def forget_peer(self, public_key: PublicKey) -> None:
+        """Resolve every spelling of a peer anew the next time."""
+        for text in [text for text, known in self._remembered.items() if known.peer.public_key == public_key]:
+            self.forget(text)
+
+    def hostname_of(self, public_key: PublicKey) -> str:
+        """Return the hostname that a peer was last resolved with, or an empty text."""
+        for known in reversed(self._remembered.values()):
+            if known.peer.public_key == public_key:
+                return known.peer.hostname
+        return ""
+
+    async def link(self, target: Target, *, timeout_s: float) -> tuple[Peer, Link]:
+        """Return a live link to a peer, dialling when there is none.
+
+        Raises:
+            PilotError: as the resolver; Unreachable or TimedOut when it does not answer where it says.
+        """
+        async with _deadline(timeout_s, target):
+            peer = await self.peer(target)
+            try:
+                return peer, await self._tunnels.dial(peer.public_key, peer.endpoints)
+            except (Unreachable, TimedOut):
+                peer = await self._moved(target, peer)
+                return peer, await self._tunnels.dial(peer.public_key, peer.endpoints)
+
+    async def stream(
+        self,
+        target: Target,
+        port: int,
+        *,
+        timeout_s: float,
+        options: Mapping[str, OptionValue] | None = None,
+        traceparent: str | None = None,
+    ) -> tuple[Peer, Stream]:
+        """Open a stream to a port of a peer.
+
+        Raises:
+            PilotError: as :meth:`link`; NotTrusted, Refused or Overloaded when the peer does not accept it.
+        """
+        async with _deadline(timeout_s, target):
+            peer = await self.peer(target)
+            try:
+                return peer, await self._tunnels.open_stream(
+                    peer.public_key, peer.endpoints, port, options=options, traceparent=traceparent
+                )
+            except (Unreachable, TimedOut, LinkClosed):
+                peer = await self._moved(target, peer)
+                return peer, await self._tunnels.open_stream(
+                    peer.public_key, peer.endpoints, port, options=options, traceparent=traceparent
+                )
+
+    async def _moved(self, target: Target, before: Peer) -> Peer:
+        """Resolve a peer that did not answer; it must be the same one, and be somewhere else, to be tried again."""
+        peer = await self.peer(target if isinstance(target, str) else before, fresh=True)
+        if peer.public_key == before.public_key and peer.endpoints == before.endpoints:
+            raise Unreachable(
+                f"{peer.address} does not answer at {', '.join(map(str, peer.endpoints)) or 'any endpoint'}"
+            )
+        return peer
+
+
+def _text(target: Target) -> str:
+    if isinstance(target, Peer):
+        return did_of(target.public_key)
+    return target if isinstance(target, str) else did_of(target)
+
+
+@contextlib.asynccontextmanager
+async def _deadline(timeout_s: float, target: Target) -> AsyncIterator[None]:
+    """As ``asyncio.timeout``, with this package's error."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            yield
+    except TimeoutError as error:
+        raise TimedOut(f"{_text(target)} could not be reached within {timeout_s:g} s") from error

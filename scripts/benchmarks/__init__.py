@@ -1,0 +1,1 @@
+"""Measurements, each beside a baseline run in the same call; ``scripts/bench`` starts them."""

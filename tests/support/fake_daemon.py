@@ -1,0 +1,46 @@
+"""The control API around a fake node, on a socket in a directory of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilotdht.config.daemon import DaemonConfig
+from pilotdht.daemon.control import Control
+from pilotdht.daemon.handlers import Surroundings
+from pilotdht.daemon.metrics import DaemonMetrics
+from pilotdht.daemon.paths import Paths
+from tests.support.fake_node import FakeNode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FakeDaemon:
+    """What a test holds on to."""
+
+    node: FakeNode
+    """The node behind the API."""
+    socket: Path
+    """Where the API listens."""
+    stopping: asyncio.Event
+    """Set when a client asked for a stop."""
+
+
+@asynccontextmanager
+async def fake_daemon(
+    directory: Path, *, config: DaemonConfig | None = None, node: FakeNode | None = None
+) -> AsyncIterator[FakeDaemon]:
+    """Serve a fake node while the block runs."""
+    node = FakeNode() if node is None else node
+    paths = Paths(data_dir=directory, config_file=directory / "config.toml", socket=directory / "run" / "control.sock")
+    stopping = asyncio.Event()
+    control = Control(
+        node,
+        config=DaemonConfig() if config is None else config,
+        around=Surroundings(paths=paths, pid=4711, stop=stopping.set, settings={"hostname": "agent-own"}),
+        metrics=DaemonMetrics(node.registry, version="0.1.0"),
+    )
+    async with control.serve(paths.socket):
+        yield FakeDaemon(node=node, socket=paths.socket, stopping=stopping)
