@@ -75,7 +75,8 @@ class MemoryNetwork:
         loop = asyncio.get_running_loop()
         self.sent += 1
         self.sent_bytes += len(datagram)
-        self._trace.update(f"{loop.time():.6f} {source} {target} {datagram[0] >> 4} {len(datagram)}\n".encode())
+        kind = datagram[0] >> 6 or datagram[0]  # QUIC protects the lower bits of its first byte with random ones
+        self._trace.update(f"{loop.time():.6f} {source} {target} {kind} {len(datagram)}\n".encode())
         lost = self.weather.loss > 0 and self._random.random() < self.weather.loss
         if lost or (self.allows is not None and not self.allows(source, target)):
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import enum
 from collections.abc import Mapping, Sequence
 
 from pilotdht.daemon.shapes import (
@@ -14,6 +13,7 @@ from pilotdht.daemon.shapes import (
     PeerShape,
     TraceShape,
     TrustShape,
+    TrustStateShape,
     TunnelShape,
 )
 from pilotdht.identity.address import Address
@@ -104,21 +104,21 @@ def message_shape(message: Message) -> MessageShape:
     }
 
 
-def state_text(state: object) -> str:
-    """Return an enumeration member as text."""
-    return str(state.value) if isinstance(state, enum.Enum) else str(state)
-
-
 def trust_shape(entry: TrustEntry) -> TrustShape:
     """Encode an entry of the trust book."""
     return {
         "address": str(entry.address),
         "did": did_of(entry.public_key),
         "hostname": entry.hostname,
-        "state": state_text(entry.state),
+        "state": entry.state.value,
         "reason": entry.reason,
         "since": entry.since,
     }
+
+
+def trust_state_shape(entry: TrustEntry) -> TrustStateShape:
+    """Encode where a step of a handshake led to."""
+    return {"address": str(entry.address), "hostname": entry.hostname, "state": entry.state.value}
 
 
 def lookup_shape(lookup: LookupInfo, *, network: int) -> LookupShape:

@@ -16,9 +16,9 @@ from pilotdht.daemon.encode import (
     lookup_shape,
     peer_shape,
     plain,
-    state_text,
     trace_shape,
     trust_shape,
+    trust_state_shape,
     tunnel_shape,
 )
 from pilotdht.daemon.fields import Fields
@@ -213,34 +213,28 @@ async def handshake(call: Call) -> TrustStateShape:
     """Ask a peer for trust."""
     target, reason = call.fields.target(), call.fields.text("reason", "", most_chars=MAX_REASON_CHARS)
     call.fields.finish()
-    state = await call.node.handshake(target, reason)
-    return {"address": await _address(call, target), "state": state_text(state)}
+    return trust_state_shape(await call.node.handshake(target, reason))
 
 
 async def approve(call: Call) -> TrustStateShape:
     """Give trust to a peer that asked."""
     target = call.fields.target()
     call.fields.finish()
-    await call.node.approve(target)
-    return {"address": await _address(call, target), "state": "trusted"}
+    return trust_state_shape(await call.node.approve(target))
 
 
 async def reject(call: Call) -> TrustStateShape:
     """Refuse trust to a peer that asked."""
     target, reason = call.fields.target(), call.fields.text("reason", "", most_chars=MAX_REASON_CHARS)
     call.fields.finish()
-    address = await _address(call, target)
-    await call.node.reject(target, reason)
-    return {"address": address, "state": "rejected"}
+    return trust_state_shape(await call.node.reject(target, reason))
 
 
 async def untrust(call: Call) -> TrustStateShape:
     """Take trust back."""
     target = call.fields.target()
     call.fields.finish()
-    address = await _address(call, target)
-    await call.node.untrust(target)
-    return {"address": address, "state": "revoked"}
+    return trust_state_shape(await call.node.untrust(target))
 
 
 async def trusted(call: Call) -> TrustListShape:
@@ -309,11 +303,3 @@ DOERS: Mapping[str, Handler] = {
     "/v1/dht/get": dht_get,
 }
 """``POST`` with a JSON object: act, and wait for the outcome."""
-
-
-async def _address(call: Call, target: str) -> str:
-    """Return a peer's address from the trust book, so that a peer that is offline can be named too."""
-    for entry in (*call.node.trusted(), *call.node.pending()):
-        if target in (entry.hostname, str(entry.address)):
-            return str(entry.address)
-    return str((await call.node.find(target)).address)

@@ -179,6 +179,7 @@ class TrustStateShape(TypedDict):
     """What a step of a handshake led to."""
 
     address: str
+    hostname: str
     state: str
 
 

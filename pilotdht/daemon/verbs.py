@@ -128,19 +128,19 @@ class NodeVerbs(Protocol):
         """Take the oldest message from the inbox, or wait for one."""
         ...
 
-    async def handshake(self, target: str, reason: str = "") -> object:
+    async def handshake(self, target: str, reason: str = "") -> TrustEntry:
         """Ask a peer for trust; returns where it stands."""
         ...
 
-    async def approve(self, target: str) -> None:
+    async def approve(self, target: str) -> TrustEntry:
         """Give trust to a peer that asked."""
         ...
 
-    async def reject(self, target: str, reason: str = "") -> None:
+    async def reject(self, target: str, reason: str = "") -> TrustEntry:
         """Refuse trust to a peer that asked."""
         ...
 
-    async def untrust(self, target: str) -> None:
+    async def untrust(self, target: str) -> TrustEntry:
         """Take trust back and cut the peer's links."""
         ...
 

@@ -354,7 +354,7 @@ class Node:
             peer=letter.peer,
             address=Address.of_public_key(letter.peer, network=self.config.network),
             hostname=rooms.book.entry(letter.peer).hostname or rooms.reach.hostname_of(letter.peer),
-            port=port,
+            port=int(port),
             data=letter.data,
         )
 

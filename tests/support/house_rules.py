@@ -38,7 +38,13 @@ SINGLE_DOORS = {"aioquic": "pilotdht/tunnel/quic/", "kademlia": "pilotdht/dht/ro
 OUTER_ROOMS = ("daemon", "client", "cli", "__main__")
 """Rooms that may use the machine: all others live behind the doors."""
 
-WRITERS = ("pilotdht/trust/book.py", "pilotdht/identity/keyfile.py", "pilotdht/node/state.py", "pilotdht/daemon/")
+WRITERS = (
+    "pilotdht/trust/book.py",
+    "pilotdht/trust/database.py",
+    "pilotdht/identity/keyfile.py",
+    "pilotdht/node/state.py",
+    "pilotdht/daemon/",
+)
 """Who may write files."""
 
 PURE = (
