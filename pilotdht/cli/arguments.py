@@ -66,9 +66,9 @@ def to_base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
-def data_fields(encoded: str) -> dict[str, str]:
-    """Return base64 data as JSON shows it: ``text`` when it is UTF-8, else ``base64``."""
+def data_fields(encoded: str, name: str) -> dict[str, str]:
+    """Return base64 data as JSON shows it: under ``name`` when it is UTF-8, else under ``name_base64``."""
     try:
-        return {"text": base64.b64decode(encoded).decode("utf-8")}
+        return {name: base64.b64decode(encoded).decode("utf-8")}
     except UnicodeDecodeError:
-        return {"base64": encoded}
+        return {f"{name}_base64": encoded}

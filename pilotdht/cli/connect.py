@@ -31,14 +31,14 @@ _CHUNK_BYTES = 65536
 
 
 class ConnectShape(TypedDict, total=False):
-    """A tunnel (``endpoint``, ``setup_s``, ``rtt_s``), or the answer to a message (``text``, or ``base64``)."""
+    """A tunnel (``endpoint``, ``setup_s``, ``rtt_s``), or a message's ``answer``: as base64 when it is no text."""
 
     address: str
     endpoint: str
     setup_s: float
     rtt_s: float
-    text: str
-    base64: str
+    answer: str
+    answer_base64: str
 
 
 @verb("connect", example='pilotdht connect agent-alpha --message "hello"', returns=ConnectShape)
@@ -62,7 +62,7 @@ def connect(context: click.Context, host: str, port: int | None, message: str | 
             "timeout_s": timeout,
         }
         answer = cast("AnswerShape", ask(context, "/v1/request", fields))
-        shown = {"address": answer["address"], **data_fields(answer["answer_base64"])}
+        shown = {"address": answer["address"], **data_fields(answer["answer_base64"], "answer")}
         out.result(shown, lambda: _write_answer(base64.b64decode(answer["answer_base64"])))
     elif port is not None or _has_piped_data():
         query = urlencode({"target": host, "port": port or STDIO_PORT, "timeout_s": timeout})
@@ -74,8 +74,12 @@ def connect(context: click.Context, host: str, port: int | None, message: str | 
 
 
 def _write_answer(data: bytes) -> None:
-    """Print an answer as it is, ended by a new line on a terminal."""
-    click.echo(data, nl=sys.stdout.isatty() and not data.endswith(b"\n"))
+    """Print an answer: a text as a line, anything else as it is."""
+    try:
+        is_text = bool(data.decode("utf-8"))
+    except UnicodeDecodeError:
+        is_text = False
+    click.echo(data, nl=is_text and not data.endswith(b"\n"))
 
 
 def _has_piped_data() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict, cast
+from typing import cast
 
 import click
 
@@ -13,8 +13,8 @@ from pilotdht.daemon.shapes import PeerShape, PeersShape
 from pilotdht.errors import NotFound
 
 
-class FoundShape(TypedDict):
-    """Peers found; one for a host, any number for tags."""
+class FoundShape(PeerShape, total=False):
+    """One peer for a host; for tags only ``peers``."""
 
     peers: list[PeerShape]
 
@@ -33,7 +33,7 @@ def find(context: click.Context, host: str | None, tags: tuple[str, ...], limit:
     out = output(context)
     if host is not None:
         peer = cast("PeerShape", ask(context, "/v1/find", {"target": host}))
-        out.result({"peers": [peer]}, lambda: out.facts(_facts(peer)))
+        out.result(peer, lambda: out.facts(_facts(peer)))
         return
     found = cast("PeersShape", ask(context, "/v1/lookup", {"tag": tags[0]}))["peers"]
     peers = [peer for peer in found if set(tags) <= set(peer["tags"])][:limit]

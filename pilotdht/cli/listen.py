@@ -26,10 +26,17 @@ MAX_MESSAGE_BYTES = 16 << 20
 MAX_AT_ONCE = 16
 """Messages answered at the same time; others wait in the daemon."""
 
+
+class ListenShape(ReceivedShape, total=False):
+    """First the port that is open, as ``listening``; then messages."""
+
+    listening: int
+
+
 Answer = Callable[[IncomingShape, bytes], Awaitable[bytes]]
 
 
-@verb("listen", example="pilotdht listen --exec 'wc -w'", returns=ReceivedShape, streams=True)
+@verb("listen", example="pilotdht listen --exec 'wc -w'", returns=ListenShape, streams=True)
 @click.argument("port", type=PORT, default=STDIO_PORT)
 @click.option("--reply", metavar="TEXT", help="Answer each message with this text.")
 @click.option(
@@ -56,7 +63,7 @@ def listen(
         seen = 0
         async with asyncio.TaskGroup() as group, aclosing(channel.lines("/v1/listen", {"port": port})) as lines:
             await anext(lines)
-            out.note(f"Listening on port {port}.")
+            out.item({"listening": port}, f"Listening on port {port}")
             async for line in lines:
                 await free.acquire()
                 task = group.create_task(_serve(channel, cast("IncomingShape", line), answer, out))

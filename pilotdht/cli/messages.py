@@ -18,14 +18,14 @@ STDIO_PORT = 1000
 
 
 class ReceivedShape(TypedDict, total=False):
-    """A message from a peer; ``text`` when it is UTF-8, else ``base64``."""
+    """A message from a peer: ``data`` when it is UTF-8, else ``data_base64``."""
 
     peer: str
     address: str
     hostname: str
     port: int
-    text: str
-    base64: str
+    data: str
+    data_base64: str
 
 
 @verb("send", example='pilotdht send agent-alpha --message "the report is ready"', returns=SentShape)
@@ -80,9 +80,9 @@ def recv(context: click.Context, port: int, count: int | None, timeout: float | 
 
 def show_message(out: Output, message: MessageShape) -> None:
     """Print one message: who sent it, and what it says."""
-    content = data_fields(message["data_base64"])
+    content = data_fields(message["data_base64"], "data")
     size_bytes = len(base64.b64decode(message["data_base64"]))
-    text = content.get("text", f"({size_bytes} bytes that are no text)")
+    text = content.get("data", f"({size_bytes} bytes that are no text)")
     data = {**{key: value for key, value in message.items() if key != "data_base64"}, **content}
     sender = message["hostname"] or message["address"]
     out.item(data, f"{out.styled(sender, bold=True)}: {text}")

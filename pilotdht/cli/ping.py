@@ -16,13 +16,19 @@ from pilotdht.daemon.shapes import PingShape
 from pilotdht.errors import PilotError, RemoteError
 
 
+class ReplyShape(TypedDict):
+    """One round trip."""
+
+    rtt_ms: float
+
+
 class PingReportShape(TypedDict):
     """Round trips to one peer."""
 
     address: str
     sent: int
     received: int
-    rtts_s: list[float]
+    replies: list[ReplyShape]
 
 
 @verb("ping", example="pilotdht ping agent-alpha --count 3", returns=PingReportShape)
@@ -36,7 +42,7 @@ def ping(context: click.Context, host: str, count: int, interval: float, timeout
     out = output(context)
 
     async def work(channel: ControlChannel) -> PingReportShape:
-        report: PingReportShape = {"address": "", "sent": 0, "received": 0, "rtts_s": []}
+        report: PingReportShape = {"address": "", "sent": 0, "received": 0, "replies": []}
         failure: PilotError | None = None
         for number in range(count):
             if number:
@@ -50,7 +56,7 @@ def ping(context: click.Context, host: str, count: int, interval: float, timeout
             else:
                 report["address"] = reply["address"]
                 report["received"] += 1
-                report["rtts_s"].append(reply["rtt_s"])
+                report["replies"].append({"rtt_ms": reply["rtt_s"] * 1000})
                 _show_reply(out, reply)
         if failure is not None and not report["received"]:
             raise failure
@@ -73,6 +79,6 @@ def _show_failure(out: Output, host: str, error: PilotError, *, is_alone: bool) 
 
 def _show_summary(out: Output, report: PingReportShape) -> None:
     if report["sent"] > 1:
-        rtts = report["rtts_s"]
+        rtts = [reply["rtt_ms"] / 1000 for reply in report["replies"]]
         spread = " / ".join(milliseconds(value) for value in (min(rtts), sum(rtts) / len(rtts), max(rtts)))
         out.line(f"{report['received']} of {report['sent']} replies · min / mean / max {spread}")

@@ -11,34 +11,38 @@ import click
 from pilotdht.cli.arguments import HOST
 from pilotdht.cli.program import output, verb
 from pilotdht.cli.session import ask
-from pilotdht.daemon.shapes import TrustListShape, TrustShape, TrustStateShape
+from pilotdht.daemon.shapes import PendingShape, TrustedShape, TrustShape, TrustStateShape
+
+WORDS = {
+    "none": "No trust",
+    "pending_in": "Asked by the peer; approve it with 'pilotdht approve'",
+    "pending_out": "Asked; waiting for the peer's approval",
+    "trusted": "Trusted",
+    "rejected": "Rejected",
+}
+"""How each state is told to people."""
 
 
-def _tell(context: click.Context, path: str, fields: dict[str, object], text: str) -> None:
-    """Take one step and print where trust stands; ``text`` may use ``{state}`` and ``{address}``."""
-    state = cast("TrustStateShape", ask(context, path, fields))
+def _tell(context: click.Context, path: str, fields: dict[str, object]) -> None:
+    """Take one step and print where trust stands."""
+    step = cast("TrustStateShape", ask(context, path, fields))
     out = output(context)
-    out.result(state, lambda: out.line(text.format(**state)))
+    out.result(step, lambda: out.line(f"{WORDS.get(step['state'], step['state'])} · {step['address']}"))
 
 
-def _list(context: click.Context, path: str, *, search: str | None, empty: str) -> None:
+def _list(context: click.Context, path: str, key: str, *, search: str | None, empty: str) -> None:
     """Print entries of the trust book."""
-    entries = cast("TrustListShape", ask(context, path))["entries"]
+    entries = cast("dict[str, list[TrustShape]]", ask(context, path))[key]
     if search:
         wanted = search.lower()
         entries = [entry for entry in entries if wanted in f"{entry['address']} {entry['hostname']}".lower()]
+    columns = ("ADDRESS", "HOSTNAME", "SINCE", "REASON")
     out = output(context)
-    out.result(
-        {"entries": entries},
-        lambda: out.table(("ADDRESS", "HOSTNAME", "STATE", "SINCE", "REASON"), _rows(entries), empty=empty),
-    )
+    out.result({key: entries}, lambda: out.table(columns, _rows(entries), empty=empty))
 
 
 def _rows(entries: Sequence[TrustShape]) -> list[tuple[str, ...]]:
-    return [
-        (entry["address"], entry["hostname"], entry["state"], _when(entry["since"]), entry["reason"])
-        for entry in entries
-    ]
+    return [(entry["address"], entry["hostname"], _when(entry["since"]), entry["reason"]) for entry in entries]
 
 
 def _when(unix_s: float) -> str:
@@ -51,14 +55,14 @@ def _when(unix_s: float) -> str:
 @click.pass_context
 def handshake(context: click.Context, host: str, reason: str) -> None:
     """Ask a peer for trust; it is given at once when the peer has asked too."""
-    _tell(context, "/v1/trust/handshake", {"target": host, "reason": reason}, "Handshake {state} · {address}")
+    _tell(context, "/v1/trust/handshake", {"target": host, "reason": reason})
 
 
-@verb("pending", example="pilotdht pending", returns=TrustListShape)
+@verb("pending", example="pilotdht pending", returns=PendingShape)
 @click.pass_context
 def pending(context: click.Context) -> None:
     """List requests for trust that wait for an answer."""
-    _list(context, "/v1/trust/pending", search=None, empty="No requests wait.")
+    _list(context, "/v1/trust/pending", "pending", search=None, empty="No requests wait.")
 
 
 @verb("approve", example="pilotdht approve agent-beta", returns=TrustStateShape)
@@ -66,7 +70,7 @@ def pending(context: click.Context) -> None:
 @click.pass_context
 def approve(context: click.Context, host: str) -> None:
     """Give trust to a peer that asked."""
-    _tell(context, "/v1/trust/approve", {"target": host}, "Trusted · {address}")
+    _tell(context, "/v1/trust/approve", {"target": host})
 
 
 @verb("reject", example='pilotdht reject agent-beta "not expected"', returns=TrustStateShape)
@@ -75,15 +79,15 @@ def approve(context: click.Context, host: str) -> None:
 @click.pass_context
 def reject(context: click.Context, host: str, reason: str) -> None:
     """Refuse trust to a peer that asked."""
-    _tell(context, "/v1/trust/reject", {"target": host, "reason": reason}, "Rejected · {address}")
+    _tell(context, "/v1/trust/reject", {"target": host, "reason": reason})
 
 
-@verb("trust", example="pilotdht trust", returns=TrustListShape)
+@verb("trust", example="pilotdht trust", returns=TrustedShape)
 @click.option("--search", metavar="TEXT", help="Only those whose address or hostname contains this.")
 @click.pass_context
 def trust(context: click.Context, search: str | None) -> None:
     """List the peers that this node trusts."""
-    _list(context, "/v1/trust", search=search, empty="Nobody is trusted.")
+    _list(context, "/v1/trust", "trusted", search=search, empty="Nobody is trusted.")
 
 
 @verb("untrust", example="pilotdht untrust agent-beta", returns=TrustStateShape)
@@ -91,4 +95,4 @@ def trust(context: click.Context, search: str | None) -> None:
 @click.pass_context
 def untrust(context: click.Context, host: str) -> None:
     """Take trust back; the peer's tunnels are cut at once."""
-    _tell(context, "/v1/trust/untrust", {"target": host}, "No longer trusted · {address}")
+    _tell(context, "/v1/trust/untrust", {"target": host})

@@ -39,10 +39,11 @@ from pilotdht.daemon.shapes import (
     MessageShape,
     PeerShape,
     PeersShape,
+    PendingShape,
     PingShape,
     RecordsShape,
     TraceShape,
-    TrustListShape,
+    TrustedShape,
     TrustStateShape,
     TunnelShape,
 )
@@ -229,31 +230,33 @@ class Client:
 
     async def handshake(self, target: str, reason: str = "") -> TrustState:
         """Ask a peer for trust; returns where it stands."""
-        fields = {"target": target, "reason": reason}
-        state = cast("TrustStateShape", await self._channel.post("/v1/trust/handshake", fields))["state"]
+        return await self._trust_step("handshake", {"target": target, "reason": reason})
+
+    async def approve(self, target: str) -> TrustState:
+        """Give trust to a peer that asked; returns where it stands."""
+        return await self._trust_step("approve", {"target": target})
+
+    async def reject(self, target: str, reason: str = "") -> TrustState:
+        """Refuse trust to a peer that asked; returns where it stands."""
+        return await self._trust_step("reject", {"target": target, "reason": reason})
+
+    async def untrust(self, target: str) -> TrustState:
+        """Take trust back and cut the peer's links; returns where it stands."""
+        return await self._trust_step("untrust", {"target": target})
+
+    async def _trust_step(self, step: str, fields: Mapping[str, object]) -> TrustState:
+        state = cast("TrustStateShape", await self._channel.post(f"/v1/trust/{step}", fields))["state"]
         return TrustState(state)
-
-    async def approve(self, target: str) -> None:
-        """Give trust to a peer that asked."""
-        await self._channel.post("/v1/trust/approve", {"target": target})
-
-    async def reject(self, target: str, reason: str = "") -> None:
-        """Refuse trust to a peer that asked."""
-        await self._channel.post("/v1/trust/reject", {"target": target, "reason": reason})
-
-    async def untrust(self, target: str) -> None:
-        """Take trust back and cut the peer's links."""
-        await self._channel.post("/v1/trust/untrust", {"target": target})
 
     async def trusted(self) -> list[TrustEntry]:
         """Return whom the node trusts."""
-        listed = cast("TrustListShape", await self._channel.get("/v1/trust"))
-        return [trust_entry(shape) for shape in listed["entries"]]
+        listed = cast("TrustedShape", await self._channel.get("/v1/trust"))
+        return [trust_entry(shape) for shape in listed["trusted"]]
 
     async def pending(self) -> list[TrustEntry]:
         """Return whose requests wait for an answer."""
-        listed = cast("TrustListShape", await self._channel.get("/v1/trust/pending"))
-        return [trust_entry(shape) for shape in listed["entries"]]
+        listed = cast("PendingShape", await self._channel.get("/v1/trust/pending"))
+        return [trust_entry(shape) for shape in listed["pending"]]
 
     async def peers(self) -> list[PeerInfo]:
         """Return the routing table."""

@@ -225,7 +225,7 @@ class DhtConfig(Section):
     """Contacts heard of that are pinged at once."""
 
     join_refreshes: int = tunable(
-        6, low=0, high=160, reason="far buckets hold the most nodes; the nearer come from the own lookup"
+        2, low=0, high=160, reason="far buckets hold the most nodes; the nearer come from the own lookup"
     )
     """Random lookups in other parts of the key space when joining."""
 

@@ -68,7 +68,7 @@ class TrustConfig(Section):
     """Pause before an undelivered word is tried again; doubled after each failure, plus up to a quarter by chance."""
 
     retry_most_s: float = tunable(
-        600.0, unit="s", low=0.1, high=86_400.0, reason="an offline peer costs one lookup in ten minutes"
+        600.0, unit="s", low=0.01, high=86_400.0, reason="an offline peer costs one lookup in ten minutes"
     )
     """Longest pause between two tries; a link that comes up ends it."""
 

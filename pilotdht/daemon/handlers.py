@@ -32,12 +32,13 @@ from pilotdht.daemon.shapes import (
     LookupShape,
     PeerShape,
     PeersShape,
+    PendingShape,
     PingShape,
     RecordsShape,
     SentShape,
     StoppedShape,
     TraceShape,
-    TrustListShape,
+    TrustedShape,
     TrustStateShape,
     TunnelShape,
 )
@@ -237,16 +238,16 @@ async def untrust(call: Call) -> TrustStateShape:
     return trust_state_shape(await call.node.untrust(target))
 
 
-async def trusted(call: Call) -> TrustListShape:
+async def trusted(call: Call) -> TrustedShape:
     """List whom this node trusts."""
     call.fields.finish()
-    return {"entries": [trust_shape(entry) for entry in call.node.trusted()]}
+    return {"trusted": [trust_shape(entry) for entry in call.node.trusted()]}
 
 
-async def pending(call: Call) -> TrustListShape:
+async def pending(call: Call) -> PendingShape:
     """List whose requests wait for an answer."""
     call.fields.finish()
-    return {"entries": [trust_shape(entry) for entry in call.node.pending()]}
+    return {"pending": [trust_shape(entry) for entry in call.node.pending()]}
 
 
 async def dht_lookup(call: Call) -> LookupShape:

@@ -169,10 +169,16 @@ class TrustShape(TypedDict):
     since: float
 
 
-class TrustListShape(TypedDict):
-    """Several peers' trust."""
+class TrustedShape(TypedDict):
+    """Whom the node trusts."""
 
-    entries: list[TrustShape]
+    trusted: list[TrustShape]
+
+
+class PendingShape(TypedDict):
+    """Whose requests wait for an answer."""
+
+    pending: list[TrustShape]
 
 
 class TrustStateShape(TypedDict):

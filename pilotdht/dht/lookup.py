@@ -13,7 +13,7 @@ Source: Kademlia (2002), section 2.3; S/Kademlia (2007), section 4.4; go-libp2p-
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 
 from pilotdht.config.dht import DhtConfig
@@ -253,8 +253,16 @@ class Lookup:
 
     def closest(self, limit: int) -> list[Candidate]:
         """Return up to ``limit`` candidates that answered, nearest first, with as many of one prefix as may count."""
-        answered = (self._candidates[d] for d in sorted(self._candidates))
-        return list(self._diverse((one for one in answered if one.state is State.ANSWERED), limit))
+        counts: dict[Prefix, int] = {}
+        closest: list[Candidate] = []
+        for distance in sorted(self._candidates):
+            one = self._candidates[distance]
+            if one.state is not State.ANSWERED or (one.prefix is not None and not self._may_count(one.prefix, counts)):
+                continue
+            if len(closest) == limit:
+                break
+            closest.append(one)
+        return closest
 
     def _hear(self, contact: Contact, path: int, depth: int) -> None:
         distance = contact.point ^ self._point
@@ -297,26 +305,24 @@ class Lookup:
 
     def _frontier(self, path: int) -> list[Candidate]:
         """Return the closest live candidates of a path, as many as make an answer set."""
-        candidates = self._candidates
-        live = (
-            one
-            for one in map(candidates.__getitem__, self._views[path])
-            if one.state is State.ANSWERED or (one.state is not State.SILENT and not one.is_slow)
-        )
-        return list(self._diverse(live, self._answers_wanted))
-
-    def _diverse(self, candidates: Iterable[Candidate], limit: int) -> Iterator[Candidate]:
+        candidates, wanted = self._candidates, self._answers_wanted
         counts: dict[Prefix, int] = {}
-        for one in candidates:
-            if limit <= 0:
-                return
-            if one.prefix is not None:
-                count = counts.get(one.prefix, 0)
-                if count >= self._config.same_prefix_per_answer:
-                    continue
-                counts[one.prefix] = count + 1
-            limit -= 1
-            yield one
+        frontier: list[Candidate] = []
+        for distance in self._views[path]:
+            one = candidates[distance]
+            if one.state is State.SILENT or (one.is_slow and one.state is not State.ANSWERED):
+                continue
+            if one.prefix is not None and not self._may_count(one.prefix, counts):
+                continue
+            frontier.append(one)
+            if len(frontier) == wanted:
+                break
+        return frontier
+
+    def _may_count(self, prefix: Prefix, counts: dict[Prefix, int]) -> bool:
+        count = counts.get(prefix, 0)
+        counts[prefix] = count + 1
+        return count < self._config.same_prefix_per_answer
 
     def _ask(self, candidate: Candidate, path: int) -> Contact:
         candidate.enter(State.ASKED)

@@ -261,16 +261,6 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         known = sorted(self, key=lambda known: (known.failures, -known.last_success_s, known.id))
         return [one.contact for one in known[:limit]]
 
-    def rank_below(self, key: bytes, own_distance: int, limit: int) -> int:
-        """Return how many contacts are closer to ``key`` than ``own_distance``, counted up to ``limit``."""
-        point = int.from_bytes(key, "big")
-        count = 0
-        for contact in self.nearest(key, limit):
-            if contact.point ^ point >= own_distance:
-                break
-            count += 1
-        return count
-
     def _refresh(self, bucket: Bucket, known: KnownContact, contact: Contact, now: float) -> Insertion:
         if known.contact.endpoint != contact.endpoint:
             # It answered from a new place. The old one is given up first, so that it may stay within its prefix.

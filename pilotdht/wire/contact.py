@@ -49,7 +49,7 @@ class Contact:
 
     def packed(self) -> list[bytes]:
         """Return the wire form: key, packed endpoint."""
-        return [self.public_key, self.endpoint.packed()]
+        return [self.public_key, _packed(self.endpoint)]
 
 
 def contact_untrusted(data: object) -> Contact:
@@ -62,6 +62,11 @@ def contact_untrusted(data: object) -> Contact:
     if type(key) is not bytes or type(endpoint) is not bytes:
         raise BadMessage("contact")
     return _interned_untrusted(key, endpoint)
+
+
+@lru_cache(maxsize=INTERNED)
+def _packed(endpoint: Endpoint) -> bytes:
+    return endpoint.packed()
 
 
 @lru_cache(maxsize=INTERNED)

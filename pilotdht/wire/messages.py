@@ -119,7 +119,7 @@ def _token(value: object) -> bytes:
 
 def _contacts_untrusted(value: object) -> tuple[Contact, ...]:
     """Return the contacts of a list; a malformed one spoils the whole message, as no honest node sends it."""
-    return tuple(contact_untrusted(item) for item in list_untrusted(value, most=MAX_CONTACTS))
+    return tuple([contact_untrusted(item) for item in list_untrusted(value, most=MAX_CONTACTS)])
 
 
 def _fewer_contacts(contacts: tuple[Contact, ...], excess_bytes: int) -> tuple[Contact, ...]:

@@ -254,34 +254,34 @@ class FakeNode:
         except TimeoutError as error:
             raise TimedOut("no message came") from error
 
-    async def handshake(self, target: str, reason: str = "") -> TrustState:
+    async def handshake(self, target: str, reason: str = "") -> TrustEntry:
         """Ask."""
         await self._ask(target)
-        self._remember(TrustState.PENDING_OUT, reason)
-        return TrustState.PENDING_OUT
+        return self._remember(TrustState.PENDING_OUT, reason)
 
-    async def approve(self, target: str) -> None:
+    async def approve(self, target: str) -> TrustEntry:
         """Approve."""
         await self._ask(target)
-        self._remember(TrustState.TRUSTED, "")
+        return self._remember(TrustState.TRUSTED, "")
 
-    async def reject(self, target: str, reason: str = "") -> None:
+    async def reject(self, target: str, reason: str = "") -> TrustEntry:
         """Reject."""
         await self._ask(target)
-        self._remember(TrustState.REJECTED, reason)
+        return self._remember(TrustState.REJECTED, reason)
 
-    async def untrust(self, target: str) -> None:
+    async def untrust(self, target: str) -> TrustEntry:
         """Take trust back."""
         await self._ask(target)
-        self._remember(TrustState.NONE, "")
+        return self._remember(TrustState.NONE, "")
 
     def ask_for_trust(self, reason: str) -> None:
         """Have the peer ask."""
         self._remember(TrustState.PENDING_IN, reason)
 
-    def _remember(self, state: TrustState, reason: str) -> None:
+    def _remember(self, state: TrustState, reason: str) -> TrustEntry:
         entry = TrustEntry(public_key=ALPHA.public_key, hostname="agent-alpha", reason=reason, since=1_700_000_000.0)
         self.entries["agent-alpha"] = replace(entry, standing=Standing(state=state))
+        return self.entries["agent-alpha"]
 
     async def dht_lookup(self, target: str) -> LookupInfo:
         """Return one contact."""

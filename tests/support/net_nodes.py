@@ -167,6 +167,7 @@ class LosesFirst:
         self.left = count
 
     def __call__(self, source: Endpoint, target: Endpoint) -> bool:
+        """Return whether a datagram gets through."""
         if source.host == self.host and self.left > 0:
             self.left -= 1
             return False

@@ -271,7 +271,7 @@ async def test_handle_too_many_words_of_one_peer_are_refused() -> None:
 async def test_handle_more_requests_than_allowed_are_refused() -> None:
     """Strangers with many keys cannot push out the requests of others, nor fill memory."""
     async with TrustMesh() as mesh:
-        bob = await mesh.add(2, config=TrustConfig(max_pending=2))
+        bob = await mesh.add(2, config=TrustConfig(max_pending=2, max_peers=16))
         word = Word(kind=WordKind.REQUEST, sequence=1, seen=0).encoded()
         keys = [KeyPair.from_seed(bytes([n]) * 32).public_key for n in range(10, 14)]
         stances = [await say(bob, key, word) for key in keys]
