@@ -83,6 +83,14 @@ class DhtConfig(Section):
     max_candidates: int = tunable(100, low=8, high=10_000, reason="five replies' worth; farther ones are dropped")
     """Contacts that a lookup keeps in mind."""
 
+    silence_doubt_s: float = tunable(
+        60.0, unit="s", low=0.0, high=3600, reason="long enough that all neighbours notice a death, short for a restart"
+    )
+    """Time for which lookups ask a contact that was given up without waiting for it."""
+
+    silences_kept: int = tunable(1024, low=0, high=1_000_000, reason="more deaths than lookups of one minute meet")
+    """Given-up contacts remembered."""
+
     max_requests: int = tunable(64, low=1, high=10_000, reason="four times what lookups among 10,000 nodes need")
     """Requests of one lookup."""
 

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from urllib.parse import parse_qsl
-
-from starlette.types import Receive, Scope, Send
 
 from pilotdht.config.daemon import DaemonConfig
 from pilotdht.daemon.encode import message_shape
@@ -22,8 +19,8 @@ from pilotdht.daemon.envelope import error_envelope, ok_envelope
 from pilotdht.daemon.fields import Fields
 from pilotdht.daemon.frames import EOF_EVENT, control_frame, data_frame
 from pilotdht.daemon.handlers import STDIO_PORT
+from pilotdht.daemon.http import ClientGone, Exchange, as_pilot_error, first_error
 from pilotdht.daemon.metrics import DaemonMetrics
-from pilotdht.daemon.requests import ClientGone, as_pilot_error, while_wanted
 from pilotdht.daemon.shapes import IncomingShape
 from pilotdht.daemon.verbs import ByteStream, NodeVerbs
 from pilotdht.errors import InvalidArgument, NotFound, PilotError
@@ -31,13 +28,11 @@ from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
 
-MAX_QUERY_BYTES = 2048
+MAX_QUERY_CHARS = 2048
 MAX_MESSAGES = 1_000_000
 
-PIPE_TYPE = (b"content-type", b"application/vnd.pilotdht.frames")
-LINES_TYPE = (b"content-type", b"application/x-ndjson")
-
-_logger = logging.getLogger(__name__)
+PIPE_TYPE = "application/vnd.pilotdht.frames"
+LINES_TYPE = "application/x-ndjson"
 
 
 class Pipes:
@@ -54,33 +49,32 @@ class Pipes:
         for name in list(self._unclaimed):
             self._drop_unclaimed(name)
 
-    async def dial(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def dial(self, exchange: Exchange) -> None:
         """Open a stream to ``?target=…&port=…&timeout_s=…`` and be its pipe."""
-        fields = _query_fields(scope)
+        fields = _query_fields(exchange.request.query)
         target, port = fields.target(), fields.port(STDIO_PORT)
         timeout_s = fields.seconds("timeout_s", 10.0)
         fields.finish()
         stream = await self._node.dial(target, port, timeout_s=timeout_s)
-        await self._pump(stream, receive, send)
+        await self._pump(stream, exchange)
 
-    async def claim(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def claim(self, exchange: Exchange, name: str) -> None:
         """Be the pipe of an incoming stream."""
-        entry = self._unclaimed.pop(scope["path_params"]["name"], None)
+        entry = self._unclaimed.pop(name, None)
         if entry is None:
             raise NotFound("no such incoming stream", hint="claim a stream as soon as the listener names it")
         stream, timer = entry
         timer.cancel()
-        await self._pump(stream, receive, send)
+        await self._pump(stream, exchange)
 
-    async def listen(self, fields: Fields, receive: Receive, send: Send) -> None:
+    async def listen(self, exchange: Exchange, fields: Fields) -> None:
         """Tell the port once it is open, then name its incoming streams, line by line, until the client closes."""
         port = fields.port()
         fields.finish()
-        lines = _Lines(send)
+        lines = _Lines(exchange)
 
         async def work() -> None:
             async with self._node.listen(port) as streams:
-                await lines.start()
                 await lines.write({"port": port})
                 async for stream in streams:
                     if len(self._unclaimed) >= self._config.max_unclaimed_streams:
@@ -89,21 +83,20 @@ class Pipes:
                     else:
                         await lines.write(self._offer(stream))
 
-        await lines.run(receive, work)
+        await lines.run(work)
 
-    async def receive(self, fields: Fields, receive: Receive, send: Send) -> None:
+    async def receive(self, exchange: Exchange, fields: Fields) -> None:
         """Tell messages from the inbox, line by line, until as many came as were asked for."""
         port, count = fields.port(STDIO_PORT), fields.integer("count", MAX_MESSAGES, low=1, high=MAX_MESSAGES)
         timeout_s = fields.optional_seconds("timeout_s")
         fields.finish()
-        lines = _Lines(send)
+        lines = _Lines(exchange)
 
         async def work() -> None:
-            await lines.start()
             for _ in range(count):
                 await lines.write(message_shape(await self._node.receive(port, timeout_s=timeout_s)))
 
-        await lines.run(receive, work)
+        await lines.run(work)
 
     def _offer(self, stream: ByteStream) -> IncomingShape:
         """Hold a stream until it is claimed, and tell what it is."""
@@ -133,109 +126,83 @@ class Pipes:
         names |= {connection.address: connection.hostname for connection in self._node.connections()}
         return str(address), names.get(address, "")
 
-    async def _pump(self, stream: ByteStream, receive: Receive, send: Send) -> None:
+    async def _pump(self, stream: ByteStream, exchange: Exchange) -> None:
         """Carry bytes both ways until both sides have ended; a client that vanishes aborts the stream."""
         address, _ = self._describe(stream.peer)
-        headers = [
-            PIPE_TYPE,
-            (b"pilotdht-address", address.encode("ascii")),
-            (b"pilotdht-peer", did_of(stream.peer).encode("ascii")),
-        ]
         is_clean = False
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            is_clean = await _carry(stream, receive, send)
-        finally:
+            await exchange.start(PIPE_TYPE, [("pilotdht-address", address), ("pilotdht-peer", did_of(stream.peer))])
+            is_clean = await _carry(stream, exchange)
             if is_clean:
                 await stream.close()
-            else:
+        finally:
+            if not is_clean:
                 stream.abort()
+        if is_clean:
+            await exchange.finish()  # told when the stream is closed: a client that waits for it knows
 
 
-async def _carry(stream: ByteStream, receive: Receive, send: Send) -> bool:
+async def _carry(stream: ByteStream, exchange: Exchange) -> bool:
     """Return whether both directions ended well."""
 
-    async def write(data: bytes, *, is_last: bool = False) -> None:
-        await send({"type": "http.response.body", "body": data, "more_body": not is_last})
-
     async def outgoing() -> None:
-        while True:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise ClientGone
-            if body := event.get("body"):
-                await stream.write(body)
-            if not event.get("more_body", False):
-                break
+        while (chunk := await exchange.read_chunk()) is not None:
+            await stream.write(chunk)
         await stream.write_eof()
 
     async def incoming() -> None:
         while data := await stream.read():
-            await write(data_frame(data))
-        await write(control_frame(EOF_EVENT))
-
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        raise ClientGone
+            await exchange.write(data_frame(data))
+        await exchange.write(control_frame(EOF_EVENT))
 
     try:
         async with asyncio.TaskGroup() as group:
             reading = group.create_task(incoming())
             await outgoing()
-            watching = group.create_task(watch())  # only one may receive: outgoing has ended
+            watching = group.create_task(exchange.until_gone())  # one reader at a time: outgoing has ended
             reading.add_done_callback(lambda _: watching.cancel())
     except BaseExceptionGroup as errors:
-        error = _first(errors)
-        if not isinstance(error, Exception):
-            raise
-        if not isinstance(error, ClientGone):
-            told = as_pilot_error(error)
-            await write(control_frame(dict(error_envelope(told))), is_last=True)
+        error = first_error(errors)
+        if isinstance(error, ClientGone) or not isinstance(error, Exception):
+            raise error from errors
+        await exchange.write(control_frame(dict(error_envelope(as_pilot_error(error)))))
+        await exchange.finish()
         return False
-    await write(b"", is_last=True)
     return True
 
 
 class _Lines:
     """An answer of one JSON object a line."""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._is_started = False
-
-    async def start(self) -> None:
-        """Send the head: from here on, errors are lines too."""
-        self._is_started = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": [LINES_TYPE]})
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
 
     async def write(self, data: Mapping[str, object]) -> None:
         """Send one result."""
-        await self._write_line(dict(ok_envelope(data)), is_last=False)
+        await self._write_line(dict(ok_envelope(data)))
 
-    async def run(self, receive: Receive, work: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run ``work`` while the client listens; end the answer, with the error as its last line if there was one."""
         try:
-            await while_wanted(receive, work)
+            await self._exchange.while_wanted(work)
         except PilotError as error:
-            if not self._is_started:
+            if not self._exchange.is_started:
                 raise
-            await self._write_line(dict(error_envelope(error)), is_last=True)
-        else:
-            await self._send({"type": "http.response.body", "body": b""})
+            await self._write_line(dict(error_envelope(error)))
+        await self._exchange.finish()
 
-    async def _write_line(self, content: Mapping[str, object], *, is_last: bool) -> None:
-        line = json.dumps(content).encode() + b"\n"
-        await self._send({"type": "http.response.body", "body": line, "more_body": not is_last})
+    async def _write_line(self, content: Mapping[str, object]) -> None:
+        if not self._exchange.is_started:
+            await self._exchange.start(LINES_TYPE)
+        await self._exchange.write(json.dumps(content).encode() + b"\n")
 
 
-def _query_fields(scope: Scope) -> Fields:
+def _query_fields(query: str) -> Fields:
     """Read the query string as fields; numbers are recognised by their form."""
-    query: bytes = scope["query_string"]
-    if len(query) > MAX_QUERY_BYTES:
+    if len(query) > MAX_QUERY_CHARS:
         raise InvalidArgument("the query is too long")
     values: dict[str, object] = {}
-    for name, text in parse_qsl(query.decode("ascii", "replace"), keep_blank_values=True):
+    for name, text in parse_qsl(query, keep_blank_values=True):
         if name == "target":
             values[name] = text
             continue
@@ -244,11 +211,3 @@ def _query_fields(scope: Scope) -> Fields:
         except ValueError as error:
             raise InvalidArgument(f"{name[:80]} must be a number") from error
     return Fields(values)
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a group that may be nested."""
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

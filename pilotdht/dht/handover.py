@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 
 from pilotdht.config.dht import DhtConfig
 from pilotdht.dht.metrics import DhtMetrics
-from pilotdht.dht.requester import Requester
+from pilotdht.dht.requester import Calls, Requester
 from pilotdht.dht.routing import RoutingTable
 from pilotdht.dht.search import Searcher
 from pilotdht.dht.store import Held, RecordStore
@@ -108,20 +108,23 @@ class Handover:
         try:
             async with asyncio.timeout(self._config.lookup_timeout_s), self._requester.calls() as calls:
                 calls.start(newcomer, FindNode(NodeId(records[0].key)))
-                token = b""
-                while calls.outstanding:
-                    outcome = await calls.next()
-                    self._searcher.note(outcome)
-                    if isinstance(outcome, Answered) and isinstance(outcome.answer.message, Nodes):
-                        token = outcome.answer.message.store_token
-                if not token:
-                    return
-                for held in records:
+                token = await self._token(calls)
+                for held in records if token else []:
                     self._metrics.background["handover"] += self._searcher.start(calls, newcomer, _request(held, token))
                 while calls.outstanding:
                     self._searcher.note(await calls.next())
         except (TimeoutError, PilotError):
             self._metrics.reject("handover_cut_short")
+
+    async def _token(self, calls: Calls) -> bytes:
+        """Return the store token in the answer that comes; empty when none does, or the newcomer is full."""
+        token = b""
+        while calls.outstanding:
+            outcome = await calls.next()
+            self._searcher.note(outcome)
+            if isinstance(outcome, Answered) and isinstance(outcome.answer.message, Nodes):
+                token = outcome.answer.message.store_token
+        return token
 
 
 def _request(held: Held, token: bytes) -> Request:

@@ -69,6 +69,7 @@ class Candidate:
         "contact",
         "depth",
         "distance",
+        "is_doubted",
         "is_slow",
         "others",
         "path",
@@ -90,8 +91,10 @@ class Candidate:
         """What it is counted under; absent when exempt."""
         self.state = State.HEARD
         """What is known of it."""
+        self.is_doubted = False
+        """It did not answer lately: it is asked, and nobody waits for it."""
         self.is_slow = False
-        """Its request has been under way for longer than usual."""
+        """Its request has been under way for longer than usual, or is doubted."""
         self.path = 0
         """The path that asked it."""
         self.views = 0
@@ -118,6 +121,10 @@ def _nobody(_: NodeId) -> Contact | None:
     return None
 
 
+def _never(_: Contact) -> bool:
+    return False
+
+
 class Lookup:
     """One lookup under way."""
 
@@ -132,6 +139,7 @@ class Lookup:
         answers_wanted: int,
         paths: int = 1,
         verified: Callable[[NodeId], Contact | None] = _nobody,
+        is_doubted: Callable[[Contact], bool] = _never,
     ) -> None:
         """Make a lookup.
 
@@ -144,6 +152,7 @@ class Lookup:
             answers_wanted: so many of the closest live contacts must have answered.
             paths: how many disjoint paths; no more than there are seeds.
             verified: returns the contact with a verified endpoint, which is preferred over hearsay.
+            is_doubted: whether a contact did not answer lately, and has not since.
         """
         self.target = target
         """What to come close to."""
@@ -162,6 +171,7 @@ class Lookup:
         self._config = config
         self._prefixes = prefixes
         self._verified = verified
+        self._is_doubted = is_doubted
         self._answers_wanted = answers_wanted
         self._candidates: dict[int, Candidate] = {}
         starts = list(seeds)
@@ -169,6 +179,7 @@ class Lookup:
         self._view_limit = max(answers_wanted, config.max_candidates // len(self._views))
         self._in_window = 0
         self._under_way = 0
+        self._doubted_under_way = 0
         for index, contact in enumerate(starts):
             self._hear(contact, index % len(self._views), 1)
 
@@ -203,8 +214,9 @@ class Lookup:
             full_sets += answered >= self._answers_wanted
         if is_waiting and (self._under_way or self.requests < self._config.max_requests):
             return wanted
-        if full_sets < len(frontiers) and self._under_way:
-            return wanted  # too few answers: slow contacts are worth waiting for
+        # Too few answers: slow contacts are worth waiting for; doubted ones only when nobody answered at all.
+        if full_sets < len(frontiers) and (self._under_way or (not self.answers and self._doubted_under_way)):
+            return wanted
         if is_waiting:
             self.ending = Ending.REQUEST_BOUND
         else:
@@ -334,8 +346,12 @@ class Lookup:
             self._move(candidate, known)
         candidate.tries += 1
         self.requests += 1
-        self._in_window += 1
-        self._under_way += 1
+        candidate.is_doubted = candidate.is_slow = self._is_doubted(candidate.contact)
+        if candidate.is_doubted:
+            self._doubted_under_way += 1
+        else:
+            self._in_window += 1
+            self._under_way += 1
         return candidate.contact
 
     def _move(self, candidate: Candidate, contact: Contact) -> None:
@@ -347,6 +363,10 @@ class Lookup:
         return candidate if candidate is not None and candidate.state is State.ASKED else None
 
     def _leave_window(self, candidate: Candidate) -> None:
+        if candidate.is_doubted:
+            self._doubted_under_way -= 1
+            candidate.is_doubted = False
+            return
         self._under_way -= 1
         if not candidate.is_slow:
             self._in_window -= 1

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pilotdht.config.dht import DhtConfig
-from pilotdht.dht.lookup import Candidate, Lookup
+from pilotdht.dht.lookup import Lookup
 from pilotdht.dht.metrics import DhtMetrics
 from pilotdht.dht.requester import Requester
 from pilotdht.dht.search import Searcher
 from pilotdht.dht.store import RecordStore
 from pilotdht.dht.tally import EntryTally, RecordTally, is_withdrawal
 from pilotdht.dht.writes import Writer
-from pilotdht.identity.ids import PublicKey
+from pilotdht.identity.ids import PublicKey, distance
 from pilotdht.net.outcomes import Answered
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.messages import FindEntries, FindRecord, FoundEntries, FoundRecord, Reply
@@ -137,8 +137,12 @@ class Reader:
         replicas = lookup.closest(self._config.replicas)
         outdated = {contact.public_key: None for contact in tally.outdated(winner)}
         late = [one for one in replicas if one.token and one.contact.public_key in outdated]
-        if quorum > 1 and tally.carriers(winner) <= self._config.repair_skip_holders:
-            self._writer.push(late, winner, reason="repair")
+        carriers = tally.carriers(winner)
+        if quorum > 1 and len(carriers) <= self._config.repair_skip_holders:
+            # Those without it that stand between holders have lost it, or are new; farther ones need not have it.
+            farthest = max((distance(one.node_id, winner.record.key) for one in carriers), default=0)
+            behind = {contact.public_key for contact in tally.behind(winner)}
+            lost = [one for one in late if one.distance < farthest or one.contact.public_key in behind]
+            self._writer.push(lost, winner, reason="repair")
         elif len(outdated) >= self._config.path_cache_misses and late and not is_withdrawal(winner.record):
-            closest: list[Candidate] = late[:1]
-            self._writer.push(closest, winner, reason="path_cache")
+            self._writer.push(late[:1], winner, reason="path_cache")

@@ -6,6 +6,7 @@ Whatever comes of a request is told to the routing table here: an answer verifie
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from pilotdht.config.dht import DhtConfig
@@ -40,6 +41,7 @@ class Searcher:
         self._table = table
         self._prefixes = prefixes
         self._requester = requester
+        self._silences: OrderedDict[Contact, float] = OrderedDict()
 
     def begin(
         self, target: bytes, *, paths: int = 1, extra: Sequence[Contact] = (), answers_wanted: int | None = None
@@ -55,6 +57,7 @@ class Searcher:
             paths=paths,
             answers_wanted=self._config.replicas if answers_wanted is None else answers_wanted,
             verified=self._verified,
+            is_doubted=self._is_doubted,
         )
 
     async def walk(self, lookup: Lookup, message: Request, on_reply: OnReply | None = None) -> None:
@@ -117,7 +120,11 @@ class Searcher:
         contact = outcome.contact
         if not isinstance(outcome, Answered):
             self._table.failed(contact.node_id, now)
+            self._silences[contact] = now
+            if len(self._silences) > self._config.silences_kept:
+                self._silences.popitem(last=False)
             return
+        self._silences.pop(contact, None)
         self.on_answer(outcome.answer)
         if outcome.answer.is_client:
             return
@@ -140,6 +147,11 @@ class Searcher:
                     lookup.end(Ending.SATISFIED)
         else:
             lookup.silent(contact)
+
+    def _is_doubted(self, contact: Contact) -> bool:
+        """Return whether a contact was given up lately: others go on naming a dead node until they found out too."""
+        at = self._silences.get(contact)
+        return at is not None and asyncio.get_running_loop().time() - at < self._config.silence_doubt_s
 
     def _verified(self, node_id: NodeId) -> Contact | None:
         known = self._table.find(node_id)

@@ -151,7 +151,10 @@ class RecordStore:
         if not record.is_live(unix_time) or record.ttl_s <= WITHDRAWAL_TTL_S:
             self.cache.drop_older(signed)
             return False
-        return self.cache.put(signed, bits_beyond=bits_beyond, unix_time=unix_time)
+        if not self.cache.put(signed, bits_beyond=bits_beyond, unix_time=unix_time):
+            return False
+        self._shrink_cache(0)
+        return self.cache.find(record.key, record.public_key, unix_time) is not None
 
     def find_record(self, key: RecordKey, signer: PublicKey | None, unix_time: float) -> bytes | None:
         """Return the record of a signer, or of the first that wrote when absent; a withdrawal counts as one.
@@ -262,7 +265,11 @@ class RecordStore:
         for victim in victims:
             self._remove(victim)
             self.evicted += 1
-        while self.size_bytes + self.cache.size_bytes + held.size_bytes > self._config.store_bytes:
+        self._shrink_cache(held.size_bytes)
+
+    def _shrink_cache(self, wanted_bytes: int) -> None:
+        """Drop copies until ``wanted_bytes`` fit beside everything."""
+        while self.size_bytes + self.cache.size_bytes + wanted_bytes > self._config.store_bytes:
             if not self.cache.evict_oldest():
                 return
 

@@ -113,23 +113,29 @@ class RecordTally:
         winner = self.winner()
         return None if winner is None or self._is_over(winner) else winner
 
+    def behind(self, winner: SignedRecord) -> list[Contact]:
+        """Return the holders that have an older record of the winner's signer."""
+        return [
+            contact
+            for contact, signed in self.votes
+            if contact is not None
+            and signed is not None
+            and signed.record.public_key == winner.record.public_key
+            and version_of(signed.record) < version_of(winner.record)
+        ]
+
     def outdated(self, winner: SignedRecord) -> list[Contact]:
         """Return the holders that have an older record of the winner's signer, or none while the winner is live."""
-        is_over = self._is_over(winner)
-        late: list[Contact] = []
-        for contact, signed in self.votes:
-            if contact is None or (signed is None and is_over):
-                continue
-            if signed is None or (
-                signed.record.public_key == winner.record.public_key
-                and version_of(signed.record) < version_of(winner.record)
-            ):
-                late.append(contact)
-        return late
+        without = [contact for contact, signed in self.votes if contact is not None and signed is None]
+        return self.behind(winner) + ([] if self._is_over(winner) else without)
 
-    def carriers(self, winner: SignedRecord) -> int:
-        """Return how many holders have the winner."""
-        return sum(1 for _, signed in self.votes if signed is not None and signed.wire == winner.wire)
+    def carriers(self, winner: SignedRecord) -> list[Contact]:
+        """Return the holders that have the winner, this node left out."""
+        return [
+            contact
+            for contact, signed in self.votes
+            if contact is not None and signed is not None and signed.wire == winner.wire
+        ]
 
     def _is_over(self, signed: SignedRecord) -> bool:
         return is_withdrawal(signed.record) or not signed.record.is_live(self._unix_time)

@@ -96,6 +96,9 @@ def save_key_file(path: Path, keys: KeyPair, *, passphrase: bytes | None = None,
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:  # FileExistsError too: the parent is a file
+        raise KeyFileError(f"{path.parent} cannot be made: {error.strerror}", hint="check the directory") from error
+    try:
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _PRIVATE_MODE)
         with os.fdopen(descriptor, "wb") as file:
@@ -130,7 +133,8 @@ def load_or_create_key_file(path: Path, *, passphrase: bytes | None = None) -> K
 def _read_private(path: Path) -> bytes:
     """Return the bytes of a file that only its owner can touch."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        # O_NONBLOCK: opening a FIFO would otherwise wait for a writer
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
     except FileNotFoundError as error:
         raise KeyFileError(f"{path} does not exist", hint="it is made by 'pilotdht daemon start'") from error
     except OSError as error:

@@ -126,7 +126,10 @@ def parse_did(text: str) -> PublicKey:
         raise InvalidArgument(f"{text!r} is not base58", hint=hint) from error
     if decoded[:2] != _MULTICODEC_ED25519 or len(decoded) != 2 + PUBLIC_KEY_BYTES:
         raise InvalidArgument(f"{text!r} is not an Ed25519 key", hint=hint)
-    return PublicKey(decoded[2:])
+    public_key = PublicKey(decoded[2:])
+    if did_of(public_key) != text:  # base58 decoders forgive white space: one key has one spelling
+        raise InvalidArgument(f"{text!r} is not a did:key", hint=hint)
+    return public_key
 
 
 def public_key_untrusted(data: object) -> PublicKey:

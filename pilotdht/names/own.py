@@ -9,9 +9,12 @@ from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import (
+    MAX_ENDPOINTS,
     MAX_ENTRY_TTL_S,
     MAX_NODE_TTL_S,
     MAX_RECORD_BYTES,
+    MAX_SERVICES,
+    MAX_TAGS,
     NameClaim,
     NodeFlags,
     NodeRecord,
@@ -79,9 +82,9 @@ def node_record(profile: Profile, issued_ms: int) -> NodeRecord:
         issued_ms=issued_ms,
         ttl_s=MAX_NODE_TTL_S,
         hostname=profile.hostname,
-        tags=profile.tags,
-        endpoints=profile.endpoints,
-        services=profile.services,
+        tags=profile.tags[:MAX_TAGS],
+        endpoints=profile.endpoints[:MAX_ENDPOINTS],
+        services=profile.services[:MAX_SERVICES],
         flags=NodeFlags.SERVER if profile.is_server else NodeFlags.NONE,
     )
     while len(record.body()) + _WRAPPING_BYTES > MAX_RECORD_BYTES:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from pilotdht.errors import Ambiguous, InvalidArgument, KeyChanged, NotFound
+from pilotdht.errors import Ambiguous, InvalidArgument, KeyChanged, NotFound, PilotError
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of, parse_did
@@ -53,15 +53,6 @@ class RecordSource(Protocol):
         ...
 
 
-class TrustedPeer(Protocol):
-    """An entry of the trust book."""
-
-    @property
-    def public_key(self) -> PublicKey:
-        """The peer's key."""
-        ...
-
-
 class KnownNames(Protocol):
     """What this node itself remembers of names: its trust book."""
 
@@ -69,8 +60,8 @@ class KnownNames(Protocol):
         """Return the key that a local alias stands for."""
         ...
 
-    def trusted(self) -> Sequence[TrustedPeer]:
-        """Return whom this node trusts."""
+    def keys_at(self, address: Address) -> Sequence[PublicKey]:
+        """Return the keys with this address that are trusted, pinned or have an alias; trusted ones first."""
         ...
 
     def keys_named(self, hostname: str) -> Sequence[PublicKey]:
@@ -130,12 +121,7 @@ class Resolver:
         if aliased is not None:
             return await self._by_key(aliased, Source.ALIAS, target)
         hostname = check_hostname(target)
-        trusted = list(self._known.keys_named(hostname))
-        if len(trusted) == 1:
-            return await self._by_key(trusted[0], Source.TRUST, hostname)
-        if trusted:
-            raise _ambiguous(hostname, trusted, self._network)
-        return await self._by_claims(hostname)
+        return await self._by_trust(hostname) or await self._by_claims(hostname)
 
     async def with_tag(self, tag: str, *, limit: int = 256) -> list[Peer]:
         """Return the live peers that carry a tag, in the order of their addresses.
@@ -155,16 +141,28 @@ class Resolver:
             raise NotFound(f"{target} has no live record", hint="the peer is offline, or has not joined this mesh")
         return self._peer(record, source)
 
+    async def _by_trust(self, hostname: str) -> Peer | None:
+        """Return the trusted peer of that name; absent when there is none, or it calls itself otherwise by now.
+
+        A pin is older than the name that a trusted peer gave itself later: trust does not let it take over names.
+        """
+        trusted = list(self._known.keys_named(hostname))
+        pinned = self._known.pin_of(hostname)
+        if pinned is not None:
+            trusted = [key for key in trusted if key == pinned]
+        if len(trusted) > 1:
+            raise _ambiguous(hostname, trusted, self._network)
+        if not trusted:
+            return None
+        peer = await self._by_key(trusted[0], Source.TRUST, hostname)
+        return peer if peer.hostname == hostname else None
+
     async def _by_address(self, address: Address) -> Peer:
         if address.network != self._network:
             raise InvalidArgument(
                 f"{address} belongs to network {address.network}", hint=f"this node is on network {self._network}"
             )
-        same = [
-            entry.public_key
-            for entry in self._known.trusted()
-            if Address.of_public_key(entry.public_key, network=self._network) == address
-        ]
+        same = self._known.keys_at(address)
         if same:  # an address is short: somebody else could have ground one like it
             return await self._by_key(same[0], Source.ADDRESS, str(address))
         signed = await self._records.get_record(node_key(address))
@@ -184,12 +182,17 @@ class Resolver:
         if pinned in by_key:
             return self._peer(by_key[pinned], Source.PIN)
         if not live:
+            if pinned is not None:
+                await self._node_record(pinned)  # says so when the key was revoked
             raise NotFound(f"nobody is known as {hostname!r}")
         if pinned is not None:
+            await self._node_record(pinned)
             raise KeyChanged(
                 f"{hostname!r} was {did_of(pinned)} and is now claimed by {', '.join(did_of(key) for key in by_key)}"
             )
         if len(live) > 1:
+            live = [record for record in live if self._known.is_trusted(record.public_key)]
+        if len(live) != 1:
             raise _ambiguous(hostname, list(by_key), self._network)
         self._known.pin(hostname, live[0].public_key, now=self._unix_time())
         return self._peer(live[0], Source.CLAIM)
@@ -197,13 +200,17 @@ class Resolver:
     async def _node_records(self, keys: Iterable[PublicKey]) -> list[NodeRecord]:
         """Return the live NODE records of keys, in the order of the keys."""
         found: dict[PublicKey, NodeRecord] = {}
+        failures: list[PilotError] = []
         gate = asyncio.Semaphore(FETCHES_AT_ONCE)
 
         async def fetch(key: PublicKey) -> None:
-            async with gate:
-                signed = await self._records.get_record(
-                    node_key(Address.of_public_key(key, network=self._network)), signer=key
-                )
+            address = Address.of_public_key(key, network=self._network)
+            try:
+                async with gate:
+                    signed = await self._records.get_record(node_key(address), signer=key)
+            except PilotError as error:
+                failures.append(error)
+                return
             if signed is not None and isinstance(signed.record, NodeRecord):
                 found[key] = signed.record
 
@@ -211,6 +218,8 @@ class Resolver:
         async with asyncio.TaskGroup() as group:
             for key in ordered:
                 group.create_task(fetch(key))
+        if failures:  # half an answer could name the wrong one as the only one
+            raise failures[0]
         return [found[key] for key in ordered if key in found]
 
     async def _node_record(self, public_key: PublicKey) -> NodeRecord | None:

@@ -6,6 +6,7 @@ last round trips to anybody::
 
     raw      = srtt + 4 rttvar                                             contact measured
              = 3 * (95th percentile of the node's last round trips)        only others measured
+             = max(3 * longest, min_timeout_s)                             fewer than 8 of them
              = first_timeout_s                                             nothing measured
     slow_s   = clamp(max(raw, 2 m), slow_floor_s, max_timeout_s)
     silent_s = slow_s + clamp(raw, min_timeout_s, max_timeout_s)
@@ -74,11 +75,13 @@ class RoundTripEstimate:
 class RecentRoundTrips:
     """The last round trips to anybody, and two percentiles of them."""
 
-    __slots__ = ("_samples", "_until_sort", "median_s", "p95_s")
+    __slots__ = ("_samples", "_until_sort", "longest_s", "median_s", "p95_s")
 
     def __init__(self) -> None:
         self._samples: deque[float] = deque(maxlen=_SAMPLES_KEPT)
         self._until_sort = _SAMPLES_NEEDED
+        self.longest_s: float | None = None
+        """The longest until 8 were measured; absent before the first."""
         self.median_s: float | None = None
         """Median; absent until 8 were measured."""
         self.p95_s: float | None = None
@@ -87,6 +90,8 @@ class RecentRoundTrips:
     def measured(self, rtt_s: float) -> None:
         """Take in one round trip; the percentiles follow every 16 of them."""
         self._samples.append(rtt_s)
+        if self.p95_s is None:
+            self.longest_s = max(rtt_s, self.longest_s or 0.0)
         self._until_sort -= 1
         if self._until_sort <= 0:
             self._until_sort = _SORT_EVERY
@@ -99,7 +104,15 @@ def waits_for(estimate: RoundTripEstimate | None, recent: RecentRoundTrips, conf
     """Return how long to wait for a contact; ``estimate`` is absent when it was never asked. See the module's head."""
     raw = estimate.timeout_s() if estimate is not None else None
     if raw is None:
-        raw = config.first_timeout_s if recent.p95_s is None else recent.p95_s * _STRANGER_FACTOR
+        raw = _raw_of_stranger(recent, config)
     least = raw if recent.median_s is None else max(raw, _MEDIAN_FACTOR * recent.median_s)
     slow_s = min(max(least, config.slow_floor_s), config.max_timeout_s)
     return Waits(slow_s, slow_s + min(max(raw, config.min_timeout_s), config.max_timeout_s))
+
+
+def _raw_of_stranger(recent: RecentRoundTrips, config: NetConfig) -> float:
+    if recent.p95_s is not None:
+        return recent.p95_s * _STRANGER_FACTOR
+    if recent.longest_s is not None:
+        return max(recent.longest_s * _STRANGER_FACTOR, config.min_timeout_s)
+    return config.first_timeout_s

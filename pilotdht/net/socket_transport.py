@@ -9,6 +9,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Sequence
+from typing import cast
 
 from pilotdht.errors import InvalidArgument
 from pilotdht.net.addresses import endpoint_of, local_endpoints_of, socket_address_of
@@ -76,8 +77,7 @@ class TransportSocket(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)  # asyncio's own do not derive from it
 
     def datagram_received(self, data: bytes, addr: tuple[str, int] | tuple[str, int, int, int]) -> None:
         """Hand one datagram on."""

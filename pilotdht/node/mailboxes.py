@@ -24,7 +24,7 @@ class Mailboxes:
             TimedOut: none came in time.
             AlreadyExists: a program listens there.
         """
-        inbox = self._inboxes.get(port) or self._open(port)
+        inbox = self._inboxes[port] if port in self._inboxes else self._open(port)
         return await inbox.take(timeout_s=timeout_s)
 
     def lend(self, port: int, *, is_lent: bool) -> None:

@@ -23,7 +23,7 @@ from pilotdht.errors import ConfigError, NodeClosed, PilotError
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keyfile import load_or_create_key_file
-from pilotdht.identity.keys import KeyPair
+from pilotdht.identity.keys import KeyPair, parse_did
 from pilotdht.identity.names import check_hostname, check_tag
 from pilotdht.names.peer import Peer
 from pilotdht.net.doors import Doors, real_doors
@@ -513,9 +513,13 @@ class Node:
         await rooms.announcer.announce()
 
     async def _keep_state_saved(self) -> None:
+        """Write the state file at once, so that a crash does not cost the port, and now and then afterwards."""
         while True:
+            try:
+                self._save_state()
+            except ConfigError as error:
+                _logger.warning("the state was not saved", extra={"reason": error.message})
             await asyncio.sleep(SAVE_INTERVAL_S * self._doors.random.uniform(0.9, 1.1))
-            self._save_state()
 
     def _save_state(self) -> None:
         path = self._path(STATE_FILE)
@@ -546,10 +550,15 @@ class Node:
 
     async def _known_key(self, target: Target) -> PublicKey:
         """Return the key of somebody in the trust book, without asking the network when the book knows."""
-        if isinstance(target, str):
-            known = self._open_rooms.book.find(target)
-            if len(known) == 1:
-                return known[0].public_key
+        if isinstance(target, Peer):
+            return target.public_key
+        if isinstance(target, bytes):
+            return target
+        if target.startswith("did:"):
+            return parse_did(target)
+        known = self._open_rooms.book.find(target)
+        if len(known) == 1:
+            return known[0].public_key
         return (await self._open_rooms.reach.peer(target)).public_key
 
 

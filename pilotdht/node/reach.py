@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from pilotdht.errors import LinkClosed, TimedOut, Unreachable
+from pilotdht.errors import LinkClosed, RemoteError, TimedOut, Unreachable
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
 from pilotdht.names.peer import Peer
@@ -24,6 +24,9 @@ from pilotdht.tunnel.tunnels import Tunnels
 
 MAX_REMEMBERED = 4096
 """Peers remembered; the one resolved longest ago goes first."""
+
+DOUBT_S = 0.5
+"""A peer that has not answered by then may have moved: it is resolved anew while the dial goes on."""
 
 Target = str | Peer | PublicKey
 """A hostname, alias, address or did:key; a peer as found before; or its public key."""
@@ -107,11 +110,12 @@ class Reach:
             PilotError: as the resolver; Unreachable or TimedOut when it does not answer where it says.
         """
         async with _deadline(timeout_s, target):
+            begun = self._loop.time()
             peer = await self.peer(target)
             try:
-                return peer, await self._tunnels.dial(peer.public_key, peer.endpoints)
-            except (Unreachable, TimedOut):
-                peer = await self._moved(target, peer)
+                return peer, await self._tunnels.dial(peer.public_key, peer.endpoints, timeout_s=DOUBT_S)
+            except (Unreachable, TimedOut) as error:
+                peer = await self._doubted(peer, error, begun)
                 return peer, await self._tunnels.dial(peer.public_key, peer.endpoints)
 
     async def stream(
@@ -129,24 +133,34 @@ class Reach:
             PilotError: as :meth:`link`; NotTrusted, Refused or Overloaded when the peer does not accept it.
         """
         async with _deadline(timeout_s, target):
+            begun = self._loop.time()
             peer = await self.peer(target)
-            try:
-                return peer, await self._tunnels.open_stream(
-                    peer.public_key, peer.endpoints, port, options=options, traceparent=traceparent
-                )
-            except (Unreachable, TimedOut, LinkClosed):
-                peer = await self._moved(target, peer)
-                return peer, await self._tunnels.open_stream(
-                    peer.public_key, peer.endpoints, port, options=options, traceparent=traceparent
+
+            async def attempt(within_s: float | None) -> Stream:
+                return await self._tunnels.open_stream(
+                    peer.public_key,
+                    peer.endpoints,
+                    port,
+                    options=options,
+                    traceparent=traceparent,
+                    timeout_s=within_s,
                 )
 
-    async def _moved(self, target: Target, before: Peer) -> Peer:
-        """Resolve a peer that did not answer; it must be the same one, and be somewhere else, to be tried again."""
-        peer = await self.peer(target if isinstance(target, str) else before, fresh=True)
-        if peer.public_key == before.public_key and peer.endpoints == before.endpoints:
-            raise Unreachable(
-                f"{peer.address} does not answer at {', '.join(map(str, peer.endpoints)) or 'any endpoint'}"
-            )
+            try:
+                return peer, await attempt(DOUBT_S)
+            except (Unreachable, TimedOut, LinkClosed) as error:
+                peer = await self._doubted(peer, error, begun)
+                return peer, await attempt(None)
+
+    async def _doubted(self, before: Peer, error: RemoteError, begun: float) -> Peer:
+        """Resolve a peer that does not answer where it was; a dial under way is joined, not begun again."""
+        peer = await self.peer(before, fresh=True)
+        if peer.endpoints != before.endpoints:
+            self._tunnels.drop_silent(peer.public_key, since=begun)
+        if isinstance(error, Unreachable) and peer.endpoints == before.endpoints:
+            where = ", ".join(map(str, peer.endpoints)) or "any endpoint"
+            raise Unreachable(f"{peer.address} does not answer at {where}") from error
+        self.forget_peer(peer.public_key)
         return peer
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pilotdht.errors import LinkClosed, NodeClosed, Overloaded, TimedOut
 from pilotdht.identity.ids import PublicKey
 from pilotdht.services.byte_stream import ByteStream
-from pilotdht.services.stdio import read_whole
 
 MAX_MESSAGES = 256
 MAX_BYTES = 16 * 2**20
@@ -56,18 +55,30 @@ class Inbox:
             Overloaded: there is no room, or it is longer than 1 MiB.
             LinkClosed: it did not arrive whole.
         """
+        data = bytearray()
         try:
             async with asyncio.timeout(RECEIVE_TIMEOUT_S):
-                data = await read_whole(stream, most_bytes=MAX_MESSAGE_BYTES)
-        except TimeoutError:
-            raise LinkClosed("the message did not arrive in time") from None
-        if len(self._letters) >= MAX_MESSAGES or self._size_bytes + len(data) > MAX_BYTES or self._is_closed:
-            self.refused += 1
-            raise Overloaded("the inbox is full")
-        self._letters.append(Letter(peer=stream.peer, data=data))
-        self._size_bytes += len(data)
+                while chunk := await stream.read():
+                    data += chunk
+                    self._size_bytes += len(chunk)  # what is still arriving takes room too
+                    if len(data) > MAX_MESSAGE_BYTES:
+                        raise Overloaded(f"the message is longer than {MAX_MESSAGE_BYTES} bytes", hint="use a pipe")
+                    self._check_room()
+            self._check_room()
+        except BaseException as error:
+            self._size_bytes -= len(data)
+            if isinstance(error, TimeoutError):
+                raise LinkClosed("the message did not arrive in time") from None
+            raise
+        self._letters.append(Letter(peer=stream.peer, data=bytes(data)))
         async with self._arrived:
             self._arrived.notify()
+
+    def _check_room(self) -> None:
+        is_full = len(self._letters) >= MAX_MESSAGES or self._size_bytes > MAX_BYTES
+        if is_full or self._is_closed:
+            self.refused += 1
+            raise Overloaded("the inbox is full")
 
     async def take(self, *, timeout_s: float | None) -> Letter:
         """Return the oldest message, waiting for one.

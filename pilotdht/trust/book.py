@@ -236,6 +236,13 @@ class TrustBook:
         """Return the trusted peers with this hostname, oldest trust first."""
         return [entry.public_key for entry in self.trusted() if entry.hostname == hostname]
 
+    def keys_at(self, address: Address) -> list[PublicKey]:
+        """Return the keys with this address that are trusted, pinned or have an alias; trusted ones first."""
+        known = [entry.public_key for entry in self.trusted()]
+        known += [pin.public_key for pin in self.pins()] + list(self.aliases().values())
+        network = self._network
+        return [key for key in dict.fromkeys(known) if Address.of_public_key(key, network=network) == address]
+
     def find(self, text: str) -> list[TrustEntry]:
         """Return the entries that an alias, hostname or address means, without asking the network."""
         alias = self._aliases.get(text)

@@ -61,11 +61,14 @@ class Dial:
         self._next = 0
         self._attempts: list[tuple[Endpoint, Link]] = []
         self._failures: list[str] = []
+        self._more: asyncio.Future[None] | None = None
         self.add(endpoints)
 
     def add(self, endpoints: Iterable[Endpoint]) -> None:
         """Try these as well."""
         self._endpoints.update(dict.fromkeys(endpoints))
+        if self._more is not None and not self._more.done() and self._next < len(self._endpoints):
+            self._more.set_result(None)
 
     def on_link_up(self, link: Link) -> None:
         """Take a link to the peer that came up, whoever dialled it."""
@@ -99,7 +102,8 @@ class Dial:
             if not self._attempts and self._next >= len(self._endpoints):
                 return
             waiting: list[asyncio.Future[Any]] = [link.settled for _, link in self._attempts]
-            waiting.append(self.outcome)
+            self._more = asyncio.get_running_loop().create_future()
+            waiting += [self.outcome, self._more]
             await asyncio.wait(
                 waiting,
                 timeout=self._stagger_s if self._next < len(self._endpoints) else None,

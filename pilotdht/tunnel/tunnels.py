@@ -245,6 +245,12 @@ class Tunnels:
             link.close_now(CloseCode.NOT_TRUSTED, reason)
         return len(links)
 
+    def drop_silent(self, public_key: PublicKey, *, since: float) -> None:
+        """Close the link to a peer unless it was heard from after ``since`` (loop time): it is known to have moved."""
+        link = self.link_to(public_key)
+        if link is not None:
+            self._suspect(link, since)
+
     async def close_all(self) -> None:
         """Deliver what was written, close every link, and stop; idempotent."""
         if self._is_closed:

@@ -12,7 +12,6 @@ from pilotdht.identity.ids import NodeId, PublicKey, node_id_of
 from pilotdht.identity.keys import public_key_untrusted
 from pilotdht.wire.endpoint import Endpoint, unpack_endpoint_untrusted
 
-
 INTERNED = 8192
 """Contacts from the network that are made only once: replies name the same ones over and over. 4 MB at most."""
 

@@ -367,7 +367,7 @@ def _record_untrusted(values: list[object]) -> Record:
                 network=network,
                 issued_ms=issued_ms,
                 ttl_s=_ttl(values[5], Revocation),
-                reason=text_untrusted(reason, most_chars=MAX_REASON_CHARS),
+                reason=_reason_untrusted(reason),
                 successor=None if successor is None else public_key_untrusted(successor),
             )
 
@@ -376,6 +376,13 @@ def _fields(values: list[object], count: int) -> list[object]:
     if len(values) < count:
         raise BadMessage("record_fields")
     return values[:count]
+
+
+def _reason_untrusted(value: object) -> str:
+    text = text_untrusted(value, most_chars=MAX_REASON_CHARS)
+    if not text.isprintable():  # it is shown on terminals: no control characters, no line breaks
+        raise BadMessage("record_reason")
+    return text
 
 
 def _ttl(value: object, kind: type[Record]) -> int:

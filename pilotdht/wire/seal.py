@@ -46,8 +46,8 @@ def network_salt(network: int, network_key: bytes) -> bytes:
 class Sealer:
     """Seals and opens datagrams between one key pair and its peers.
 
-    Keeps derived keys for the most recently used peers; a peer enters only when it sealed something that opened, or when
-    we seal for it, so that strangers' garbage cannot push out real peers.
+    Keeps derived keys for the most recently used peers; a peer enters only when it sealed something that opened, or
+    when we seal for it, so that strangers' garbage cannot push out real peers.
     """
 
     def __init__(self, keys: KeyPair, *, salt: bytes, capacity: int) -> None:
@@ -158,7 +158,7 @@ class _Peer:
 def _days(unix_time: float) -> tuple[int, ...]:
     day, second = divmod(unix_time, DAY_S)
     today = int(day)
-    if second < DAY_EDGE_S:
+    if second < DAY_EDGE_S and today > 0:  # a clock without a battery starts in the first hour of day 0
         return (today, today - 1)
     if second > DAY_S - DAY_EDGE_S:
         return (today, today + 1)

@@ -78,11 +78,11 @@ class BookMachine(RuleBasedStateMachine):
         """This side asks, approves, rejects or takes back."""
         self.own(key, event)
 
-    @rule(key=peers, kind=st.sampled_from(list(WordKind)), sees_all=st.just(value=True))
-    def hear(self, key: PublicKey, kind: WordKind, sees_all: bool) -> None:
+    @rule(key=peers, kind=st.sampled_from(list(WordKind)))
+    def hear(self, key: PublicKey, kind: WordKind) -> None:
         """The peer says something new, having heard all that was said to it."""
         sequence = self.heard.get(key, 0) + 1
-        seen = self.book.entry(key).standing.sent_sequence if sees_all else 0
+        seen = self.book.entry(key).standing.sent_sequence
         _, answer = self.book.hear(key, Word(kind=kind, sequence=sequence, seen=seen))
         pending = sum(state is TrustState.PENDING_IN for state in self.model.values())
         then = TRANSITIONS[self.state(key), EVENTS[kind]]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,3 +45,30 @@ async def fake_daemon(
     )
     async with control.serve(paths.socket):
         yield FakeDaemon(node=node, socket=paths.socket, stopping=stopping)
+
+
+@contextmanager
+def fake_daemon_in_thread(directory: Path) -> Iterator[FakeDaemon]:
+    """Serve a fake node beside the test, which may then run commands that have a loop of their own."""
+    started = threading.Event()
+    ended: list[asyncio.Event] = []
+    daemons: list[FakeDaemon] = []
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        async with fake_daemon(directory) as daemon:
+            end = asyncio.Event()
+            loops.append(asyncio.get_running_loop())
+            ended.append(end)
+            daemons.append(daemon)
+            started.set()
+            await end.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield daemons[0]
+    finally:
+        loops[0].call_soon_threadsafe(ended[0].set)
+        thread.join(10)

@@ -93,8 +93,8 @@ class FakeNode:
         """Raised by every verb that asks the network."""
         self.is_stuck = False
         """Whether every verb that asks the network waits for ever."""
-        self.cancelled = 0
-        """Verbs that were cancelled while stuck."""
+        self.was_cancelled = asyncio.Event()
+        """Set when a stuck verb was cancelled."""
         self.sent: list[tuple[str, bytes, int]] = []
         self.inbox: asyncio.Queue[Message] = asyncio.Queue()
         self.incoming: asyncio.Queue[FakeStream] = asyncio.Queue()
@@ -107,7 +107,7 @@ class FakeNode:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
-                self.cancelled += 1
+                self.was_cancelled.set()
                 raise
         if self.failure is not None:
             raise self.failure

@@ -53,6 +53,7 @@ class TrustNode:
         self.is_online = True
         self.clock = WallClock()
         self.cuts: list[PublicKey] = []
+        self.was_cut = asyncio.Event()
         self.changes: list[TrustChange] = []
         self.scope = TaskScope(self.hostname)
         self.config = config
@@ -72,7 +73,7 @@ class TrustNode:
             dialer=self,
             scope=self.scope,
             hostname=lambda: self.hostname,
-            cut=self.cuts.append,
+            cut=self.cut,
         )
         self.handshakes.on_change(self.changes.append)
 
@@ -87,6 +88,11 @@ class TrustNode:
         opener, acceptor = byte_pipe(opener=self.key, acceptor=peer, port=port)
         other.scope.start(other.handshakes.handle(acceptor), name="handler")
         return opener
+
+    def cut(self, peer: PublicKey) -> None:
+        """Remember whose links were cut."""
+        self.cuts.append(peer)
+        self.was_cut.set()
 
     def state(self, other: TrustNode) -> TrustState:
         """Return where this node stands with another."""
@@ -131,5 +137,5 @@ class TrustMesh:
     async def settle(*nodes: TrustNode) -> None:
         """Wait until nobody owes anybody a word."""
         async with asyncio.timeout(10):
-            while any(node.book.owing() for node in nodes):
-                await asyncio.sleep(0.001)
+            while any(node.book.owing() for node in nodes):  # noqa: ASYNC110 - a book is a value, and tells nobody
+                await asyncio.sleep(0)

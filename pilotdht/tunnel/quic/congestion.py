@@ -2,8 +2,8 @@
 
 Random loss of 1 % holds cubic and reno to a fortieth of a 20 ms path (Mathis: 1.2 MSS / (RTT sqrt p)). This one follows
 BBR: it estimates the bottleneck's bandwidth (largest delivery rate of the last ten round trips) and the path's delay
-(smallest round trip of the last ten seconds), sends at that bandwidth, and lets about two bandwidth-delay products be in
-flight. Loss counts only when it is heavy: beyond what a path loses at random the estimate is lowered, so that it yields
+(smallest round trip of the last ten seconds), sends at that bandwidth, and lets about two bandwidth-delay products be
+in flight. Loss counts only when it is heavy: beyond what a path loses at random the estimate is lowered, so that it yields
 where a queue is full.
 
 Pure: time comes with packets and calls.
@@ -103,6 +103,7 @@ class BottleneckControl(QuicCongestionControl):
         self._probe_rtt_until = 0.0
         self._window_before = 0
         self._round_lost = 0
+        self._round_bandwidth = 0.0
         self._round_delivered = 0
         self._epoch_at = 0.0
         self._epoch_acked = 0
@@ -163,6 +164,7 @@ class BottleneckControl(QuicCongestionControl):
 
     def _see_bandwidth(self, rate: float, is_app_limited: bool) -> None:
         rates = self._bandwidths
+        self._round_bandwidth = max(self._round_bandwidth, rate)
         if is_app_limited and rates and rate < rates[0][1]:
             return
         while rates and rates[-1][1] <= rate:
@@ -188,10 +190,11 @@ class BottleneckControl(QuicCongestionControl):
     def _end_round(self, is_app_limited: bool) -> None:
         lost, total = self._round_lost, self._round_lost + self._round_delivered
         self._round_lost = self._round_delivered = 0
+        round_bandwidth, self._round_bandwidth = self._round_bandwidth, 0.0
         is_heavy = lost > HEAVY_LOSS_PACKETS * self._packet_bytes and lost > HEAVY_LOSS * total
         if is_heavy:
             self._is_pipe_full = True
-            self._bandwidth_cap = YIELD * self.bandwidth
+            self._bandwidth_cap = max(round_bandwidth, YIELD * self.bandwidth)  # what did come through stays
         elif self._bandwidth_cap is not math.inf:
             self._bandwidth_cap *= 1.05  # asks again, gently
             if self._bandwidths and self._bandwidth_cap > self._bandwidths[0][1]:

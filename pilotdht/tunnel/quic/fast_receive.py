@@ -238,5 +238,5 @@ def _uint_var(data: bytes, at: int) -> tuple[int, int]:
         return first, at + 1
     size = 1 << (first >> 6)
     stop = at + size
-    data[stop - 1]  # noqa: B018 - raises when it is cut off
+    data[stop - 1]
     return int.from_bytes(data[at:stop], "big") & ((1 << (8 * size - 2)) - 1), stop

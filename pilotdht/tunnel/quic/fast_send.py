@@ -1,8 +1,9 @@
 """Bulk data straight from a stream's buffer into full packets.
 
-Applies when nothing is unusual: handshake confirmed, path validated, no key change pending, and a stream with several full
-packets to send within the peer's flow control, the congestion window and the pace. Control frames and acknowledgements go
-first, in a packet of their own; the last packet of a burst, the end of a stream and everything else take aioquic's way.
+Applies when nothing is unusual: handshake confirmed, path validated, no key change pending, and a stream with several
+full packets to send within the peer's flow control, the congestion window and the pace. Control frames and
+acknowledgements go first, in a packet of their own; the last packet of a burst, the end of a stream and everything else
+take aioquic's way.
 
 A packet is one STREAM frame without a length: it reaches to the end of the packet. All packets of a burst have the same
 size, so that the socket can send them in one call.
@@ -55,6 +56,7 @@ class FastSender(ApplicationWriter):
     def trains(self, now: float) -> list[Train]:
         """Return what is to be sent now."""
         out: list[Train] = []
+        self._pacing_at = None
         path = self._network_paths[0]
         is_done = False
         if self._ready and self._may_send_bulk(path):

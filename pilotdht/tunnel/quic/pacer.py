@@ -60,7 +60,7 @@ class Pacer(QuicPacketPacer):
     def spend(self, size: int) -> None:
         """Note that ``size`` bytes were sent."""
         if self.rate is not None:
-            self._credit -= size
+            self._credit = max(self._credit - size, -self._capacity)
 
     def time_of_next(self, now: float) -> float:
         """Return when enough credit for a portion will be there."""

@@ -1,7 +1,8 @@
 """Loss recovery that takes in acknowledgements in batches.
 
-The rules are aioquic's (RFC 9002). Packets of bulk data are acknowledged by runs of one stream instead of one by one, and
-a controller of our own is told once an ACK frame instead of once a packet.
+The rules are aioquic's (RFC 9002), but for reordering: when a packet that was taken for lost is acknowledged after all,
+later ones are given more time (section 6.1.1 leaves that open). Packets of bulk data are acknowledged by runs of one stream instead of one by one,
+and a controller of our own is told once an ACK frame instead of once a packet.
 """
 
 from __future__ import annotations
@@ -13,12 +14,20 @@ from typing import Any, ClassVar
 from aioquic.quic.packet import QuicPacketType
 from aioquic.quic.packet_builder import QuicDeliveryState
 from aioquic.quic.rangeset import RangeSet
-from aioquic.quic.recovery import QuicPacketRecovery, QuicPacketSpace
+from aioquic.quic.recovery import K_PACKET_THRESHOLD, K_TIME_THRESHOLD, QuicPacketRecovery, QuicPacketSpace
 from aioquic.quic.stream import QuicStreamSender
 from aioquic.tls import Epoch
 
 from pilotdht.tunnel.quic.congestion import BottleneckControl, RateMark
 from pilotdht.tunnel.quic.pacer import Pacer
+
+
+MAX_REORDERING = 256
+"""Packets by which one may be overtaken before it is taken for lost, at most."""
+MAX_TIME_THRESHOLD = 2.0
+"""Round trips after which a packet that was overtaken is taken for lost, at most."""
+REMEMBERED_PACKETS = 2048
+"""How far back an acknowledgement of a packet that was taken for lost is recognised."""
 
 
 class BulkPacket:
@@ -68,6 +77,9 @@ class NodeRecovery(QuicPacketRecovery):
         self.pacer = Pacer(max_datagram_size=max_datagram_size, control=self.control)
         """Spreads packets over time."""
         self._pacer = self.pacer
+        self._packet_threshold = K_PACKET_THRESHOLD
+        self._time_threshold = K_TIME_THRESHOLD
+        self._taken_for_lost: dict[int, None] = {}
 
     def on_bulk_sent(self, packets: list[BulkPacket], size: int, space: QuicPacketSpace, now: float) -> None:
         """Register packets of equal size that were sent together.
@@ -99,6 +111,8 @@ class NodeRecovery(QuicPacketRecovery):
         largest_acked = ack_rangeset.bounds().stop - 1
         if largest_acked > space.largest_acked_packet:
             space.largest_acked_packet = largest_acked
+        if self._taken_for_lost and space.is_application_data:
+            self._learn_reordering(ack_rangeset, largest_acked)
         acked = self._take_acknowledged(ack_rangeset, space)
         if not acked:
             return
@@ -147,6 +161,39 @@ class NodeRecovery(QuicPacketRecovery):
             sender.on_data_delivery(QuicDeliveryState.ACKED, run_start, run_stop, False)
         space.ack_eliciting_in_flight -= sum(1 for packet in acked if packet.is_ack_eliciting)
         return acked
+
+    def _learn_reordering(self, ack_rangeset: RangeSet, largest_acked: int) -> None:
+        for number in list(self._taken_for_lost):
+            if number in ack_rangeset:
+                del self._taken_for_lost[number]
+                self._packet_threshold = min(max(self._packet_threshold, largest_acked - number + 1), MAX_REORDERING)
+                self._time_threshold = min(self._time_threshold + 0.125, MAX_TIME_THRESHOLD)
+            elif number < largest_acked - REMEMBERED_PACKETS:
+                del self._taken_for_lost[number]
+
+    def _detect_loss(self, *, now: float, space: QuicPacketSpace) -> None:
+        delay = self._time_threshold * (
+            max(self._rtt_latest, self._rtt_smoothed) if self._rtt_initialized else self._rtt_initial
+        )
+        space.loss_time = None
+        largest_acked = space.largest_acked_packet
+        lost_number, lost_time = largest_acked - self._packet_threshold, now - delay
+        lost = []
+        for number, packet in space.sent_packets.items():
+            if number > largest_acked:
+                break
+            assert packet.sent_time is not None
+            if number <= lost_number or packet.sent_time <= lost_time:
+                lost.append(packet)
+            elif space.loss_time is None:
+                space.loss_time = packet.sent_time + delay
+        if not lost:
+            return
+        if space.is_application_data:
+            self._taken_for_lost.update((packet.packet_number, None) for packet in lost)
+        self._on_packets_lost(
+            now=now, packets=lost, persistent_congestion=self._in_persistent_congestion(packets=lost), space=space
+        )
 
     def _see_rtt(self, rtt_s: float, ack_delay_s: float, now: float) -> None:
         """Update the estimate (RFC 9002, section 5.3); a sample is not taken for less than a millisecond."""

@@ -171,7 +171,9 @@ class ApplicationWriter(CreditFlowControl):
                 self._write_streams(builder)
             if builder.packet_is_empty and not (self._handshake_complete and self._has_limits_due()):
                 break  # else streams were discarded, which lets the peer open new ones
-            pacer.update_after_send(now=now)
+            packet = builder._packet
+            if packet is not None and packet.in_flight:  # acknowledgements alone cost no credit
+                pacer.spend(builder._buffer.tell() - builder._packet_start)
             has_more = self._has_streams_due() or self._has_control_due(network_path)
 
     def _write_control(

@@ -55,12 +55,8 @@ def test_hello_to_another_mesh_is_not_answered() -> None:
 
     async def main() -> None:
         network = MemoryNetwork(seed=1, weather=CALM)
-        other = NetNode(
-            virtual_doors(network, seed=1, node=2),
-            seed=2,
-            listen=Endpoint("10.0.0.2", 4000),
-            salt=network_salt(7, b"x"),
-        )
+        doors = virtual_doors(network, seed=1, node=2)
+        other = NetNode(doors, seed=2, listen=Endpoint("10.0.0.2", 4000), salt=network_salt(7, b"x"))
         async with virtual_node(network, 1) as asker, other:
             with pytest.raises(TimedOut):
                 await asker.rpc.hello(other.endpoint)
@@ -158,12 +154,12 @@ def test_hello_beyond_the_bound_is_refused() -> None:
     """Greetings that wait are bounded."""
 
     async def main() -> None:
-        async with virtual_pair(config=NetConfig(hellos_pending=1)) as (_, asker, answerer):
-            async with asyncio.TaskGroup() as group:
-                group.create_task(asker.rpc.hello(answerer.endpoint))
-                await asyncio.sleep(0)
-                with pytest.raises(Overloaded):
-                    await asker.rpc.hello(answerer.endpoint)
+        config = NetConfig(hellos_pending=1)
+        async with virtual_pair(config=config) as (_, asker, answerer), asyncio.TaskGroup() as group:
+            group.create_task(asker.rpc.hello(answerer.endpoint))
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await asker.rpc.hello(answerer.endpoint)
 
     run_virtually(main())
 

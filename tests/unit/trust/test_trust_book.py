@@ -125,9 +125,13 @@ def test_book_write_that_fails_changes_nothing(tmp_path: Path) -> None:
     ask(book, ALICE)
     limit = book._database.execute("PRAGMA page_count").fetchone()[0]  # type: ignore[union-attr]  # a full disk
     book._database.execute(f"PRAGMA max_page_count = {limit}")  # type: ignore[union-attr]
-    with pytest.raises(ConfigError, match="cannot be written"):
+
+    def fill() -> None:
         for number in range(1000):
             ask(book, PublicKey(number.to_bytes(32, "big")))
+
+    with pytest.raises(ConfigError, match="cannot be written"):
+        fill()
     kept = {entry.public_key for entry in book.entries()}
     book.close()
     again = open_book(path)
