@@ -227,11 +227,15 @@ class HttpServer:
         self._admit = admit
         self._config = config
         self._metrics = metrics
+        self._is_closed = False
         self._tasks: dict[asyncio.Task[None], bool] = {}
         """Each connection's task, and whether a request is being answered on it."""
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection until it ends."""
+        if self._is_closed:  # accepted by the loop in the turn in which the socket was closed
+            writer.close()
+            return
         task = asyncio.current_task()
         assert task is not None, "a coroutine runs in a task"
         self._tasks[task] = False
@@ -245,9 +249,7 @@ class HttpServer:
         except (ClientGone, OSError):
             pass  # gone is gone
         except asyncio.CancelledError:
-            if not self._tasks[task]:
-                return  # closed between requests: nobody waits for an answer
-            raise
+            pass  # only close() cancels, and the task ends here: there is nobody above to tell
         finally:
             self._metrics.connections.dec()
             del self._tasks[task]
@@ -259,6 +261,7 @@ class HttpServer:
 
     async def close(self, *, timeout_s: float) -> None:
         """Let running requests end within ``timeout_s``, then cut what is left."""
+        self._is_closed = True
         for task, is_busy in list(self._tasks.items()):
             if not is_busy:
                 task.cancel()

@@ -36,7 +36,7 @@ from pilotdht.net.doors import Doors
 from pilotdht.net.outcomes import Answer, Sender
 from pilotdht.tasks import TaskScope
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import FindNode
+from pilotdht.wire.messages import FindNode, Ping
 from pilotdht.wire.records import RecordKey, SignedRecord, signed_record_untrusted, tag_key
 
 T = TypeVar("T")
@@ -232,10 +232,10 @@ class Dht:
         await self._searcher.walk(lookup, FindNode(self._own_id))
         if not lookup.answers:
             return 0
-        # The regions around our own, farthest first: each has half as many nodes as the one before.
-        is_small = lookup.ending is Ending.EXHAUSTED  # all that exist were asked
-        for shared_bits in range(0 if is_small else self._config.join_refreshes):
-            await self._refresh(point_beside(self._own_id, shared_bits, self._doors.random))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._announce(lookup))
+            if lookup.ending is not Ending.EXHAUSTED:  # else all that exist were asked
+                group.create_task(self._look_around())
         return lookup.answers
 
     async def find_node(self, target: NodeId, *, limit: int | None = None) -> NodesFound:
@@ -370,6 +370,20 @@ class Dht:
             duration_s=asyncio.get_running_loop().time() - started,
             ending=cast("Ending", lookup.ending),
         )
+
+    async def _announce(self, lookup: Lookup) -> None:
+        """Ask our neighbours a second time, now with the tokens that they gave us.
+
+        They heed only requests from addresses that have been shown to be their sender's, so their first request of us
+        did not make them ping us, and we would be unknown where others look for us.
+        """
+        neighbours = [one.contact for one in lookup.closest(self._config.bucket_size)]
+        await self._searcher.ask_each(neighbours, Ping())
+
+    async def _look_around(self) -> None:
+        """Look up the regions beside our own, farthest first: each has half as many nodes as the one before."""
+        for shared_bits in range(self._config.join_refreshes):
+            await self._refresh(point_beside(self._own_id, shared_bits, self._doors.random))
 
     async def _get_record(self, key: RecordKey, *, signer: PublicKey | None, quorum: int) -> SignedRecord | None:
         started = asyncio.get_running_loop().time()

@@ -139,16 +139,23 @@ def _read_private(path: Path) -> bytes:
         raise KeyFileError(f"{path} does not exist", hint="it is made by 'pilotdht daemon start'") from error
     except OSError as error:
         raise KeyFileError(f"{path} cannot be read: {error.strerror}", hint="check its owner and mode") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise KeyFileError(f"{path} is not a regular file", hint="an identity is a plain file")
-        if os.name == "posix":
-            if status.st_mode & _OTHERS:
-                raise KeyFileError(f"{path} is open to other users", hint=f"run 'chmod 600 {path}'")
-            if status.st_uid not in (os.geteuid(), 0):
-                raise KeyFileError(f"{path} belongs to another user", hint="use an identity of your own")
+    try:
+        _check_private(path, os.fstat(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    with os.fdopen(descriptor, "rb") as file:  # only now: it refuses directories in its own words
         data = file.read(MAX_KEY_FILE_BYTES + 1)
     if len(data) > MAX_KEY_FILE_BYTES:
         raise KeyFileError(f"{path} is too large for a key", hint="it must be an OpenSSH private key")
     return data
+
+
+def _check_private(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise KeyFileError(f"{path} is not a regular file", hint="an identity is a plain file")
+    if os.name == "posix":
+        if status.st_mode & _OTHERS:
+            raise KeyFileError(f"{path} is open to other users", hint=f"run 'chmod 600 {path}'")
+        if status.st_uid not in (os.geteuid(), 0):
+            raise KeyFileError(f"{path} belongs to another user", hint="use an identity of your own")

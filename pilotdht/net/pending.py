@@ -138,6 +138,10 @@ class PendingTable:
         """Return the waiting request that went out under an id."""
         return self._by_id.get(request_id)
 
+    def waiting(self) -> list[Pending]:
+        """Return all requests that wait, oldest first."""
+        return list(dict.fromkeys(self._by_id.values()))
+
     def find_late(self, request_id: bytes) -> Pending | None:
         """Return the request that went out under an id and was given up, while it is remembered."""
         return self._late.get(request_id)
@@ -173,7 +177,7 @@ class PendingTable:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiting = list(dict.fromkeys(self._by_id.values()))
+        waiting = self.waiting()
         for pending in waiting:
             self.remove(pending)
         self._deadlines.clear()

@@ -351,8 +351,19 @@ class Rpc:
         if token:
             peer.address_token = token
         peer.estimate.measured(now - sent_at)
+        is_first = self._recent.longest_s is None
         self._recent.measured(now - sent_at)
+        if is_first:
+            self._hasten()
         return request_bytes
+
+    def _hasten(self) -> None:
+        """Wait no longer than the first answer suggests for those who were asked before anything was known."""
+        for pending in self._pending.waiting():
+            if not pending.is_slow and pending.sent:
+                waits = self._waits(pending.contact)
+                pending.silent_after_s = waits.silent_s - waits.slow_s
+                self._pending.set_deadline(pending, pending.sent[0][1] + waits.slow_s)
 
     def _answered(self, pending: Pending, envelope: Envelope, message: Reply, now: float) -> None:
         contact, observed = pending.contact, envelope.observed

@@ -9,7 +9,7 @@ last round trips to anybody::
              = max(3 * longest, min_timeout_s)                             fewer than 8 of them
              = first_timeout_s                                             nothing measured
     slow_s   = clamp(max(raw, 2 m), slow_floor_s, max_timeout_s)
-    silent_s = slow_s + clamp(raw, min_timeout_s, max_timeout_s)
+    silent_s = slow_s + clamp(raw, min_timeout_s or, while fewer than 8 are measured, 350 ms, max_timeout_s)
 
 Why two clamps: being slow is cheap to get wrong (one datagram sent twice), being silent is not (a live contact nears
 its eviction), so the first follows the network down to milliseconds and the second never goes below what a peer's busy
@@ -37,6 +37,8 @@ _SAMPLES_NEEDED = 8
 _SORT_EVERY = 16
 _STRANGER_FACTOR = 3.0
 _MEDIAN_FACTOR = 2.0
+_FEW_SAMPLES_PATIENCE_S = 0.35
+"""With less than 8 round trips known, all may have been to one neighbour: what is half the world away is not given up."""
 
 
 class Waits(NamedTuple):
@@ -107,7 +109,8 @@ def waits_for(estimate: RoundTripEstimate | None, recent: RecentRoundTrips, conf
         raw = _raw_of_stranger(recent, config)
     least = raw if recent.median_s is None else max(raw, _MEDIAN_FACTOR * recent.median_s)
     slow_s = min(max(least, config.slow_floor_s), config.max_timeout_s)
-    return Waits(slow_s, slow_s + min(max(raw, config.min_timeout_s), config.max_timeout_s))
+    patience_s = config.min_timeout_s if recent.p95_s is not None else _FEW_SAMPLES_PATIENCE_S
+    return Waits(slow_s, slow_s + min(max(raw, patience_s), config.max_timeout_s))
 
 
 def _raw_of_stranger(recent: RecentRoundTrips, config: NetConfig) -> float:

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from pilotdht.config.tunnel import TunnelConfig
 from pilotdht.errors import BadMessage, Overloaded
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import KeyPair
 from pilotdht.net.doors import Doors
-from pilotdht.tunnel.admission import Admission
+from pilotdht.net.limits import PrefixLimiter
+from pilotdht.net.prefixes import is_loopback, prefix_of
 from pilotdht.tunnel.link import Link, LinkOwner
 from pilotdht.tunnel.metrics import TunnelMetrics
 from pilotdht.tunnel.quic.connection import NodeConnection
@@ -43,6 +44,8 @@ MAX_RESET_BYTES = 43
 RESETS_PER_SECOND = 20.0
 RESET_BURST = 40
 """Bounds on resets per source prefix: an answer to a forged datagram must not be worth forging one."""
+MAX_PREFIXES = 4096
+"""Source prefixes remembered at once; the others share one bucket."""
 TICK_S = 2e-6
 """A timer fires this much after its deadline, never at it: see :mod:`pilotdht.tunnel.quic.connection`."""
 RETIRED_IDS_KEPT = 8
@@ -84,8 +87,10 @@ class TunnelEndpoint:
         self._on_down = on_down
         self._token_bytes = doors.token_bytes
         self._settings = ConnectionSettings(keys, config)
-        self._admission = Admission(per_second=config.accept_per_second, burst=config.accept_burst)
-        self._resets = Admission(per_second=RESETS_PER_SECOND, burst=RESET_BURST)
+        self._admission = PrefixLimiter(
+            rate_per_s=config.accept_per_second, burst=config.accept_burst, capacity=MAX_PREFIXES
+        )
+        self._resets = PrefixLimiter(rate_per_s=RESETS_PER_SECOND, burst=RESET_BURST, capacity=MAX_PREFIXES)
         self._retry = RetryTokens(doors.token_bytes)
         self._routes: dict[bytes, Link] = {}
         self._reset_tokens: dict[bytes, Link] = {}
@@ -250,7 +255,7 @@ class TunnelEndpoint:
         self._metrics.dropped["unknown_link"] += 1
         # Always smaller than what it answers, or two nodes could go on for ever (RFC 9000, section 10.3.3).
         size = min(len(datagram) - 1, MAX_RESET_BYTES)
-        if size >= MIN_RESET_BYTES and self._resets.take(endpoint, now):
+        if size >= MIN_RESET_BYTES and self._resets.take(_source_of(endpoint), now):
             noise = self._token_bytes(size - RESET_TOKEN_BYTES)
             token = self._settings.reset_token(datagram[1 : 1 + CONNECTION_ID_BYTES])
             self._metrics.resets_sent.inc()
@@ -259,7 +264,7 @@ class TunnelEndpoint:
 
     def _accept_untrusted(self, datagram: bytes, endpoint: Endpoint, now: float) -> Link | None:
         initial = initial_untrusted(datagram)
-        if not self._admission.take(endpoint, now):
+        if not self._admission.take(_source_of(endpoint), now):
             raise BadMessage("rate")
         if len(self._links) >= self._config.max_links:
             raise BadMessage("links_full")
@@ -391,3 +396,8 @@ class TunnelEndpoint:
         if now > self._now:
             self._now = now
         return self._now
+
+
+def _source_of(endpoint: Endpoint) -> Hashable:
+    """Return what limits count by: the prefix, but on loopback, where a laboratory's nodes are, the endpoint itself."""
+    return endpoint if is_loopback(endpoint.host) else prefix_of(endpoint.host)

@@ -66,7 +66,7 @@ def check_port(port: int) -> int:
     Raises:
         InvalidArgument: not in 1..65535.
     """
-    if not isinstance(port, int) or isinstance(port, bool) or not 1 <= port <= MAX_PORT:
+    if isinstance(port, bool) or not 1 <= port <= MAX_PORT:
         raise InvalidArgument(f"{port!r} is not a port", hint=f"ports are 1..{MAX_PORT}")
     return int(port)
 

@@ -177,7 +177,9 @@ async def test_stop_ends_stuck_requests_within_a_bound(tmp_path: Path) -> None:
             body = b'{"target": "agent-alpha"}'
             writer.write(b"POST /v1/find HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
             idle_reader, idle_writer = await asyncio.open_unix_connection(str(daemon.socket))
-        assert b"" == await read_until_closed(idle_reader)
+            idle_writer.write(GET_INFO)
+            assert (await idle_reader.readline()).startswith(b"HTTP/1.1 200")
+        assert not (await read_until_closed(idle_reader)).startswith(b"HTTP")
         assert b"" == await read_until_closed(reader)
         writer.close()
         idle_writer.close()
