@@ -85,4 +85,4 @@ def show_message(out: Output, message: MessageShape) -> None:
     text = content.get("data", f"({size_bytes} bytes that are no text)")
     data = {**{key: value for key, value in message.items() if key != "data_base64"}, **content}
     sender = message["hostname"] or message["address"]
-    out.item(data, f"{out.styled(sender, bold=True)}: {text}")
+    out.item(data, out.styled(sender, bold=True), f": {text}")

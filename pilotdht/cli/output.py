@@ -20,6 +20,12 @@ ABSENT = "-"
 """Stands for a value that is not known."""
 
 
+class Styled(str):
+    """A text with colours of our own; everything else is stripped of control characters."""
+
+    __slots__ = ()
+
+
 class Output:
     """Prints the results of one command."""
 
@@ -34,31 +40,32 @@ class Output:
         else:
             show()
 
-    def item(self, data: object, text: str) -> None:
+    def item(self, data: object, *parts: str) -> None:
         """Print one result of a stream, at once."""
         if self.is_json:
             self.json_line(ok_envelope(data))
         else:
-            self.line(text)
+            self.line(*parts)
         sys.stdout.flush()
 
     def json_line(self, content: Mapping[str, object]) -> None:
         """Print one JSON object on one line."""
         click.echo(json.dumps(content, ensure_ascii=False))
 
-    def line(self, text: str) -> None:
-        """Print one line for people; control characters that came from a peer are made visible."""
-        click.echo(printable(text), color=self.has_color)
+    def line(self, *parts: str) -> None:
+        """Print one line for people, of plain and styled parts; what a peer sent cannot drive the terminal."""
+        text = "".join(part if isinstance(part, Styled) else printable(part) for part in parts)
+        click.echo(text, color=self.has_color)
 
     def styled(self, text: str, **style: bool | str) -> str:
-        """Return ``text`` in a colour, when colours are wanted."""
-        return click.style(printable(text), **style) if self.has_color else text  # type: ignore[arg-type]
+        """Return ``text`` as a part in a colour, when colours are wanted."""
+        return Styled(click.style(printable(text), **style)) if self.has_color else text  # type: ignore[arg-type]
 
     def facts(self, rows: Sequence[tuple[str, str]]) -> None:
         """Print ``Name: value`` lines; rows without a value are left out."""
         for name, value in rows:
             if value:
-                self.line(f"{self.styled(name + ':', bold=True)} {value}")
+                self.line(self.styled(f"{name}:", bold=True), f" {value}")
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
         """Print a table, or ``empty`` on standard error when it has no rows."""

@@ -68,13 +68,12 @@ def ping(context: click.Context, host: str, count: int, interval: float, timeout
 
 def _show_reply(out: Output, reply: PingShape) -> None:
     if not out.is_json:
-        mark = out.styled("✓", fg="green")
-        out.line(f"{mark} reply from {reply['address']} · {milliseconds(reply['rtt_s'])}")
+        out.line(out.styled("✓", fg="green"), f" reply from {reply['address']} · {milliseconds(reply['rtt_s'])}")
 
 
 def _show_failure(out: Output, host: str, error: PilotError, *, is_alone: bool) -> None:
     if not out.is_json and not is_alone:  # a single failure is told once, as the error it is
-        out.line(f"{out.styled('✗', fg='red')} no reply from {host} · {error.code}")
+        out.line(out.styled("✗", fg="red"), f" no reply from {host} · {error.code}")
 
 
 def _show_summary(out: Output, report: PingReportShape) -> None:

@@ -127,10 +127,10 @@ class Verb(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example and the keys of the JSON form."""
         with formatter.section("Example"):
-            formatter.write_text(self.example)
+            formatter.write(f"  {self.example}\n")
         keys = ", ".join(self.returns.__annotations__)
         with formatter.section("JSON, an object a line" if self.streams else "JSON"):
-            formatter.write_text(f'{{"status": "ok", "data": {{{keys}}}}}')
+            formatter.write(f'  {{"status": "ok", "data": {{{keys}}}}}\n')
 
 
 class Family(click.Group):

@@ -14,7 +14,7 @@ from pilotdht.daemon.shapes import InfoShape
 
 def _show(out: Output, info: InfoShape) -> None:
     """Print what the node is and how it stands."""
-    joined = "joined" if info["is_joined"] else out.styled("alone: knows no other node", fg="yellow")
+    joined = "joined" if info["is_joined"] else "alone: knows no other node"
     out.facts(
         [
             ("Address", info["address"]),

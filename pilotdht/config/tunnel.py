@@ -51,11 +51,11 @@ class TunnelConfig(Section):
     """Bytes a peer may send on a stream before the application reads."""
 
     link_window_bytes: int = tunable(
-        4 * _MIB,
+        16 * _MIB,
         unit="bytes",
         low=16 * _KIB,
         high=1024 * _MIB,
-        reason="most that one peer makes this node hold in memory over all its streams",
+        reason="most that one peer makes this node hold in memory; eight unread streams do not stop the others",
     )
     """Bytes a peer may send on all streams of a link before the application reads."""
 

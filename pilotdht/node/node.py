@@ -378,6 +378,14 @@ class Node:
             for link in rooms.tunnels.links()
         ]
 
+    async def disconnect(self, target: Target) -> bool:
+        """Close the tunnel to a peer; return whether there was one. The next dial opens another."""
+        link = self._open_rooms.tunnels.link_to(await self._known_key(target))
+        if link is None:
+            return False
+        await link.close()
+        return True
+
     # Trust.
 
     async def handshake(self, target: Target, reason: str = "") -> TrustEntry:

@@ -31,6 +31,7 @@ _PEER_COLUMNS = (
 )
 _Write = Callable[[str, tuple[object, ...]], object]
 _STRANGER = Standing()
+_OWN_WILL = (TrustState.TRUSTED, TrustState.PENDING_OUT)
 _IDLE = (TrustState.NONE, TrustState.REJECTED)
 
 
@@ -244,16 +245,16 @@ class TrustBook:
         return [key for key in dict.fromkeys(known) if Address.of_public_key(key, network=network) == address]
 
     def find(self, text: str) -> list[TrustEntry]:
-        """Return the entries that an alias, hostname or address means, without asking the network."""
-        alias = self._aliases.get(text)
-        if alias is not None:
-            return [self.entry(alias)]
-        pin = self._pins.get(text)
-        if pin is not None:
-            return [self.entry(pin.public_key)]
-        return [entry for entry in self.entries() if text and text.upper() == str(entry.address)] or [
-            entry for entry in self.entries() if entry.hostname == text and entry.state not in _IDLE
-        ]
+        """Return the entries that an alias, pinned name, address or hostname means, without asking the network.
+
+        What a stranger calls itself in its request is not among them: approving by that name would trust whoever claims
+        it. The network is asked who really has it.
+        """
+        known = self._aliases.get(text) or self.pin_of(text)
+        if known is not None:
+            return [self.entry(known)]
+        at_address = [entry for entry in self.entries() if text and text.upper() == str(entry.address)]
+        return at_address or [entry for entry in self.entries(*_OWN_WILL) if entry.hostname == text != ""]
 
     # pins and aliases
 

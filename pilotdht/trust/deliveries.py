@@ -167,8 +167,8 @@ class Deliveries:
             self._queued[peer] = None
             return
         self._queued.pop(peer, None)
-        self._running[peer] = []
         self._scope.start(self._run(peer), name="trust delivery")
+        self._running[peer] = []
 
     async def _run(self, peer: PublicKey) -> None:
         """Say one word after another until nothing is owed or one could not be said."""

@@ -234,6 +234,11 @@ class Tunnels:
         """Incoming handshakes under way."""
         return self._endpoint.half_open_count
 
+    @property
+    def footprint(self) -> tuple[int, int]:
+        """Links that are remembered, half-open and closing ones included, and connection ids that are routed."""
+        return self._endpoint.link_count, self._endpoint.route_count
+
     def drop_peer(self, public_key: PublicKey, reason: str = "") -> int:
         """Cut every link to a peer at once, because it is not trusted any more.
 

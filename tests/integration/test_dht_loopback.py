@@ -67,7 +67,11 @@ async def test_put_reaches_the_true_holders() -> None:
         assert report.is_kept
         async with asyncio.timeout(5):
             while True:
-                holding = [node for node in closest(mesh.nodes, signed.record.key, 8) if node.dht.store.holds(signed.record.key, signed.wire)]
+                holding = [
+                    node
+                    for node in closest(mesh.nodes, signed.record.key, 8)
+                    if node.dht.store.holds(signed.record.key, signed.wire)
+                ]
                 if len(holding) >= 8:
                     break
                 await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from pilotdht.net.socket import UdpNetwork
 from pilotdht.tasks import TaskScope
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.records import NodeRecord, SignedRecord, sign_record
+from pilotdht.wire.records import NodeRecord, SignedRecord, TagEntry, sign_record
 from pilotdht.wire.seal import network_salt
 
 LISTEN = Endpoint("127.0.0.1", 0)
@@ -87,6 +87,12 @@ class MeshNode:
             endpoints=(self.contact.endpoint,),
         )
         return sign_record(self.keys, record)
+
+    def tag_entry(self, tag: str, *, issued_ms: int | None = None) -> SignedRecord:
+        """Return that this node carries a tag."""
+        now_ms = int(self.doors.unix_time() * 1000) if issued_ms is None else issued_ms
+        entry = TagEntry(public_key=self.keys.public_key, issued_ms=now_ms, ttl_s=3600, tag=tag)
+        return sign_record(self.keys, entry)
 
 
 class LoopbackMesh:

@@ -153,7 +153,7 @@ async def test_dial_that_fails_raises_what_the_node_raised(tmp_path: Path) -> No
     async with fake_daemon(tmp_path) as daemon, Client(daemon.socket) as client:
         with pytest.raises(NotFound):
             await client.dial("nobody", 80)
-        assert await client.info()
+        assert daemon.node.info() == await client.info()
 
 
 @pytest.mark.asyncio
@@ -221,6 +221,6 @@ async def test_client_survives_a_restart_of_the_daemon(tmp_path: Path) -> None:
     """A kept connection that the daemon has closed is not used again."""
     client = Client(tmp_path / "run" / "control.sock")
     for _ in range(2):
-        async with fake_daemon(tmp_path):
-            assert await client.info()
+        async with fake_daemon(tmp_path) as daemon:
+            assert daemon.node.info() == await client.info()
     await client.close()

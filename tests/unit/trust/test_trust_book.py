@@ -188,13 +188,15 @@ def test_book_pins_and_aliases_are_bounded() -> None:
 
 
 def test_book_find_by_address_and_hostname_finds_known_peers() -> None:
-    """An address finds every known peer, a hostname those with trust or a request."""
+    """An address finds every known peer; what a stranger calls itself finds nobody until it is trusted."""
     book = open_book(None)
     ask(book, ALICE)
     address = str(book.entry(ALICE).address)
     assert [ALICE] == [entry.public_key for entry in book.find(address.lower())]
+    assert [] == book.find("peer")
+    book.approve(ALICE)
     assert [ALICE] == [entry.public_key for entry in book.find("peer")]
-    book.reject(ALICE)
+    book.untrust(ALICE)
     assert [] == book.find("peer")
     assert [] == book.find("")
     book.note_hostname(ALICE, "renamed")
