@@ -39,11 +39,6 @@ class DhtConfig(Section):
     )
     """Failed requests in a row after which a contact is evicted."""
 
-    isolation_s: float = tunable(
-        10.0, unit="s", low=0.0, high=3600, reason="when nobody answers, it is this node's own network that failed"
-    )
-    """Time without any success after which failures evict nobody."""
-
     repin_after_s: float = tunable(
         60.0, unit="s", low=0.0, high=86_400, reason="a contact that answered a minute ago need not prove itself again"
     )

@@ -159,7 +159,7 @@ class Maintenance:
                 was_proving = node_id in self._proving
                 self._proving.pop(node_id, None)
                 if was_proving and isinstance(outcome, Silent):
-                    self._table.swap_silent(node_id, loop.time())
+                    self._table.swap_silent(node_id)
 
     def _next_waiting(self) -> Contact | None:
         """Return whom to ping next, contacts of the table first; absent when nobody waits."""

@@ -5,7 +5,7 @@ Built on the buckets of the package ``kademlia``, with these rules in place of i
 * only contacts that answered a request of ours enter, and at most so many of one network prefix;
 * :meth:`RoutingTable.nearest` is exact over everything known, and includes the target itself;
 * a contact that answers moves to the young end of its bucket; the oldest of a full bucket is swapped only when silent;
-* three failures in a row evict, unless nobody answers at all: then the fault is our own network's;
+* three failures in a row evict, when somebody else answered meanwhile: else the fault may be our own network's;
 * the replacement is the most recently verified of those that did not fit.
 
 Buckets are dyadic intervals of the key space, each key in exactly one. No clock is read: ``now`` is passed in.
@@ -110,7 +110,8 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         self._config = config
         self._prefixes = prefixes
         self._counts: dict[Prefix, int] = {}
-        self._last_success_s: float | None = None
+        self._last_success_s = 0.0
+        self._failing_since: dict[int, float] = {}
         self.evicted = 0
         """Contacts evicted so far."""
         self.refused_similar = 0
@@ -206,8 +207,9 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         if known is None:
             return False
         known.failures += 1
-        if known.failures < self._config.max_failures or self._is_isolated(now):
-            return False
+        failing_since = self._failing_since.setdefault(point, now)
+        if known.failures < self._config.max_failures or self._last_success_s <= failing_since:
+            return False  # as long as nobody else answers, it may be our own network that failed
         self._evict(bucket, known)
         return True
 
@@ -219,13 +221,13 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         oldest = next(iter(bucket.nodes.values()))
         return oldest if now - oldest.last_success_s >= self._config.repin_after_s else None
 
-    def swap_silent(self, node_id: NodeId, now: float) -> bool:
+    def swap_silent(self, node_id: NodeId) -> bool:
         """Evict a contact that did not prove itself, when a spare waits for its place."""
         point = int.from_bytes(node_id, "big")
         bucket = self.bucket_of(point)
         known = bucket.nodes.get(point)
-        if known is None or not bucket.replacement_nodes or self._is_isolated(now):
-            return False
+        if known is None or not bucket.replacement_nodes:
+            return False  # the spare answered since, so it is not our own network that failed
         self._evict(bucket, known)
         return True
 
@@ -269,17 +271,16 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
                 self.refused_similar += 1
                 self._promote(bucket)
                 return Insertion.TOO_SIMILAR
-            known.contact, known.last_success_s = contact, now
+            known.contact, known.last_success_s, known.failures = contact, now, 0
             self._enter(bucket, known)
         else:
             known.last_success_s = now
             del bucket.nodes[known.id]
             bucket.nodes[known.id] = known
-        known.failures = 0
+        if known.failures:
+            known.failures = 0
+            del self._failing_since[known.id]
         return Insertion.REFRESHED
-
-    def _is_isolated(self, now: float) -> bool:
-        return self._last_success_s is None or now - self._last_success_s > self._config.isolation_s
 
     def _may_split(self, bucket: Bucket) -> bool:
         has_own = bucket.lower <= self._own <= bucket.range[1]
@@ -317,6 +318,7 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
     def _leave(self, bucket: Bucket, known: KnownContact) -> None:
         del bucket.nodes[known.id]
         self._size -= 1
+        self._failing_since.pop(known.id, None)
         prefix = self._prefixes.of(known.contact.endpoint)
         if prefix is not None:
             left = self._counts.pop(prefix) - 1

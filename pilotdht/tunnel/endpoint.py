@@ -152,6 +152,9 @@ class TunnelEndpoint:
                 link = self._receive_unrouted(datagram, endpoint, now)
                 if link is None:
                     continue
+            elif link.dialled_key is not None and endpoint != link.endpoint:
+                metrics.dropped["moved"] += 1  # a server that moved is dialled anew (RFC 9000, section 9)
+                continue
             else:
                 try:
                     link.connection.receive_datagram(datagram, endpoint, now)

@@ -27,6 +27,7 @@ HANDSHAKE_RESULTS = (
 DROP_REASONS = (
     "short",
     "unknown_link",
+    "moved",
     "version",
     "initial_size",
     "initial_form",

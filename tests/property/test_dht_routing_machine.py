@@ -42,7 +42,7 @@ class TableMachine(RuleBasedStateMachine):
     @rule(number=NUMBERS)
     def does_not_prove_itself(self, number: int) -> None:
         """A contact is swapped, when somebody waits."""
-        self.table.swap_silent(contact_of(number).node_id, self.now)
+        self.table.swap_silent(contact_of(number).node_id)
 
     @rule(seconds=st.floats(min_value=0.0, max_value=30.0))
     def time_passes(self, seconds: float) -> None:

@@ -81,7 +81,9 @@ def test_failed_evicts_at_the_limit_and_not_before() -> None:
     table = table_of()
     contact = contact_of(7)
     table.verified(contact, 1.0)
-    assert [False, False, True] == [table.failed(contact.node_id, 2.0) for _ in range(3)]
+    assert not table.failed(contact.node_id, 2.0)
+    table.verified(contact_of(8), 3.0)
+    assert [False, True] == [table.failed(contact.node_id, 4.0) for _ in range(2)]
     assert table.find(contact.node_id) is None
 
 
@@ -101,8 +103,7 @@ def test_failed_while_nobody_answers_evicts_nobody() -> None:
     table = table_of()
     contact = contact_of(7)
     table.verified(contact, 1.0)
-    later = 1.0 + SMALL.isolation_s + 1.0
-    assert not any(table.failed(contact.node_id, later) for _ in range(10))
+    assert not any(table.failed(contact.node_id, 2.0) for _ in range(10))
     assert len(table) == 1
     assert table.live_count() == 0
 
@@ -133,8 +134,8 @@ def test_evicted_contact_is_replaced_by_the_spare_verified_last() -> None:
     contacts = [contact_of(number) for number in far_contacts(6)]
     for second, contact in enumerate(contacts):
         table.verified(contact, float(second))
-    for _ in range(3):
-        table.failed(contacts[0].node_id, 6.0)
+    for second in (4.0, 6.0, 7.0):
+        table.failed(contacts[0].node_id, second)
     assert table.find(contacts[5].node_id) is not None
     assert table.find(contacts[4].node_id) is None
 
@@ -166,7 +167,7 @@ def test_swap_silent_puts_the_spare_in_place() -> None:
     contacts = [contact_of(number) for number in far_contacts(5)]
     for contact in contacts:
         table.verified(contact, 1.0)
-    assert table.swap_silent(contacts[0].node_id, 2.0)
+    assert table.swap_silent(contacts[0].node_id)
     assert table.find(contacts[4].node_id) is not None
     assert len(table) == 4
 
@@ -216,7 +217,7 @@ def test_evicted_contact_frees_its_prefix() -> None:
     table.verified(contacts[0], 1.0)
     table.verified(contacts[1], 1.0)
     for _ in range(3):
-        table.failed(contacts[0].node_id, 2.0)
+        table.failed(contacts[0].node_id, 0.5)
     assert Insertion.ADDED == table.verified(contacts[2], 3.0)
 
 
