@@ -200,6 +200,14 @@ class RecordStore:
         self.cache.expire(unix_time)
         return dropped
 
+    def clear(self) -> None:
+        """Drop everything, cached copies included."""
+        for held in list(self):
+            self._remove(held)
+        while self.cache.evict_oldest():
+            pass
+        self._rebuild()
+
     def nearest(self, limit: int) -> list[Held]:
         """Return up to ``limit`` records, those under keys nearest to this node first."""
         return heapq.nsmallest(limit, self, key=self._distance)

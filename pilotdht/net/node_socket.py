@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from pilotdht.config.net import NetConfig
-from pilotdht.errors import NodeClosed
+from pilotdht.errors import ConfigError, NodeClosed
 from pilotdht.identity.keys import KeyPair
 from pilotdht.net.datagrams import HELLO, HELLO_REPLY, HandleDatagram
 from pilotdht.net.demux import Demultiplexer
@@ -23,7 +23,15 @@ class NodeSocket:
     """Owner of the socket; ``async with`` opens and closes it. Handlers may be set before it is open."""
 
     def __init__(
-        self, keys: KeyPair, doors: Doors, config: NetConfig, metrics: NetMetrics, *, salt: bytes, listen: Endpoint
+        self,
+        keys: KeyPair,
+        doors: Doors,
+        config: NetConfig,
+        metrics: NetMetrics,
+        *,
+        salt: bytes,
+        listen: Endpoint,
+        preferred_port: int = 0,
     ) -> None:
         """Make it; nothing is opened yet.
 
@@ -34,11 +42,14 @@ class NodeSocket:
             metrics: where everything is counted.
             salt: the mesh's, :func:`pilotdht.wire.seal.network_salt`.
             listen: where to bind; port 0 for any, host ``::`` for both families.
+            preferred_port: the port to try first when any will do; 0 for none.
         """
         self.rpc = Rpc(keys, doors, config, metrics, salt=salt)
         """Requests and replies."""
         self._network = doors.network
-        self._listen = listen
+        self._listen = [listen]
+        if preferred_port and listen.port == 0:
+            self._listen.insert(0, Endpoint(listen.host, preferred_port))
         self._metrics = metrics
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket: DatagramSocket | None = None
@@ -51,10 +62,17 @@ class NodeSocket:
         """Open the socket.
 
         Raises:
-            ConfigError: the address cannot be bound.
+            ConfigError: no address can be bound.
         """
         self._loop = asyncio.get_running_loop()
-        self._socket = await self._network.open(self._listen, self._demultiplexer.receive)
+        for number, listen in enumerate(self._listen, 1):
+            try:
+                self._socket = await self._network.open(listen, self._demultiplexer.receive)
+                break
+            except ConfigError:
+                if number == len(self._listen):
+                    raise
+        assert self._socket is not None, "there is at least one address"
         self._metrics.watch(self._socket)
         self.rpc.open(self._transmit)
         return self

@@ -38,7 +38,7 @@ _SORT_EVERY = 16
 _STRANGER_FACTOR = 3.0
 _MEDIAN_FACTOR = 2.0
 _FEW_SAMPLES_PATIENCE_S = 0.35
-"""With less than 8 round trips known, all may have been to one neighbour: what is half the world away is not given up."""
+"""With less than 8 round trips known, all may have been to one neighbour: the far side of the world is not given up."""
 
 
 class Waits(NamedTuple):

@@ -1,25 +1,22 @@
 """The node: ``async with Node(Config(hostname="agent-alpha")) as node``.
 
 Each verb here is short: it turns what the caller wrote into what a room understands. The rooms are joined in
-:mod:`pilotdht.node.rooms`.
+:mod:`pilotdht.node.rooms`, started and stopped in :mod:`pilotdht.node.life`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from prometheus_client import CollectorRegistry
 
 from pilotdht.config.config import Config
-from pilotdht.errors import ConfigError, NodeClosed, PilotError
+from pilotdht.errors import ConfigError, NodeClosed
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keyfile import load_or_create_key_file
@@ -29,32 +26,22 @@ from pilotdht.names.peer import Peer
 from pilotdht.net.doors import Doors, real_doors
 from pilotdht.net.socket import UdpNetwork
 from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.node.life import Life
 from pilotdht.node.listener import Listener
-from pilotdht.node.mailboxes import Mailboxes
 from pilotdht.node.reach import Target
 from pilotdht.node.records import describe_record, record_target
 from pilotdht.node.rooms import Rooms
-from pilotdht.node.state import NodeState, load_state, save_state
-from pilotdht.services.echo import echo, measure
+from pilotdht.services.echo import measure
 from pilotdht.services.ports import WellKnownPort
 from pilotdht.services.stdio import exchange
-from pilotdht.tasks import TaskScope
 from pilotdht.trust.book import TrustEntry
 from pilotdht.tunnel.header import OptionValue
 from pilotdht.tunnel.link import Link
 from pilotdht.tunnel.stream import Stream
-from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import MAX_TAGS
 
 IDENTITY_FILE = "identity"
-STATE_FILE = "state"
-TRUST_FILE = "trust.sqlite"
-
-SAVE_INTERVAL_S = 300.0
-"""How often the state file is written while the node runs; a crash costs what changed since."""
-
-_logger = logging.getLogger(__name__)
 
 
 class Node:
@@ -76,16 +63,10 @@ class Node:
         self.config = Config() if config is None else config
         """As given; hostname and tags may have been changed since."""
         self.registry = CollectorRegistry()
-        """This node's metrics."""
+        """This node's metrics, from its start on."""
         self._keys = keys if keys is not None else self._own_keys()
         self._doors = real_doors(UdpNetwork(self.config.net)) if doors is None else doors
-        self._hostname = self.config.hostname
-        self._tags = self.config.tags
-        self._scope = TaskScope("node")
-        self._rooms: Rooms | None = None
-        self._mailboxes: Mailboxes | None = None
-        self._remembered: list[Contact] = []
-        self._started_at = 0.0
+        self._life: Life | None = None
 
     async def __aenter__(self) -> Self:
         """Start: open the socket, join the mesh, publish; the last two go on in the background when they take long.
@@ -93,20 +74,16 @@ class Node:
         Raises:
             ConfigError: the socket or a file cannot be opened.
         """
-        loop = asyncio.get_running_loop()
-        self._started_at = loop.time()
-        await self._scope.__aenter__()
-        try:
-            await self._open()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.config.start_timeout_s):
-                    await self._join()
-        except BaseException:
-            await self._close()
-            raise
-        self._scope.start(self._open_rooms.joiner.keep_joined(self._remembered), name="join")
-        self._scope.start(self._open_rooms.announcer.keep_announced(), name="announce")
-        self._scope.start(self._keep_state_saved(), name="state")
+        self.registry = CollectorRegistry()
+        life = Life(
+            keys=self._keys,
+            config=self.config,
+            doors=self._doors,
+            registry=self.registry,
+            identity=lambda: (self.config.hostname, self.config.tags),
+        )
+        await life.start()
+        self._life = life
         return self
 
     async def __aexit__(
@@ -116,16 +93,9 @@ class Node:
 
     async def close(self) -> None:
         """Stop: withdraw records, save what is remembered, close links and socket; safe to call twice."""
-        rooms = self._rooms
-        if rooms is None:
-            return
-        try:
-            async with asyncio.timeout(self.config.stop_timeout_s):
-                await rooms.announcer.withdraw()
-        except (TimeoutError, PilotError):
-            _logger.info("records were not withdrawn in time; they expire by themselves")
-        finally:
-            await self._close()
+        life, self._life = self._life, None
+        if life is not None:
+            await life.stop()
 
     # Who this node is.
 
@@ -147,32 +117,32 @@ class Node:
     @property
     def hostname(self) -> str:
         """The hostname it is found by, or empty."""
-        return self._hostname
+        return self.config.hostname
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The tags it is found by."""
-        return self._tags
+        return self.config.tags
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where others are told to find it, best first."""
-        return self._open_rooms.endpoints()
+        return self._rooms.endpoints()
 
     def info(self) -> NodeInfo:
         """Return what the node tells about itself."""
-        rooms = self._open_rooms
+        rooms = self._rooms
         stats = rooms.dht.stats()
         return NodeInfo(
             address=self.address,
             did=self.did,
-            hostname=self._hostname,
-            tags=self._tags,
+            hostname=self.config.hostname,
+            tags=self.config.tags,
             listen=rooms.socket.local_endpoints,
             endpoints=rooms.endpoints(),
             is_joined=stats.contacts > 0,
             is_server=stats.is_server,
-            uptime_s=asyncio.get_running_loop().time() - self._started_at,
+            uptime_s=asyncio.get_running_loop().time() - self._running.started_at,
             peers=stats.contacts,
             connections=sum(1 for _ in rooms.tunnels.links()),
             records=stats.records,
@@ -185,9 +155,8 @@ class Node:
         Raises:
             InvalidArgument: it is malformed.
         """
-        self._hostname = check_hostname(hostname) if hostname else ""
-        self.config = replace(self.config, hostname=self._hostname)
-        await self._open_rooms.announcer.announce()
+        self.config = replace(self.config, hostname=check_hostname(hostname) if hostname else "")
+        await self._rooms.announcer.announce()
 
     async def set_tags(self, tags: Sequence[str]) -> None:
         """Change the tags, publish them, and withdraw the old ones.
@@ -200,8 +169,7 @@ class Node:
         if len(checked) > MAX_TAGS:
             raise ConfigError(f"a node has at most {MAX_TAGS} tags")
         self.config = replace(self.config, tags=checked)
-        self._tags = checked
-        await self._open_rooms.announcer.announce()
+        await self._rooms.announcer.announce()
 
     # Finding.
 
@@ -214,7 +182,7 @@ class Node:
             Ambiguous: several keys claim the name.
             KeyChanged: the name was pinned to another key.
         """
-        return await self._open_rooms.reach.peer(target, fresh=True)
+        return await self._rooms.reach.peer(target, fresh=True)
 
     async def lookup(self, *, tag: str, limit: int = 256) -> list[Peer]:
         """Return up to ``limit`` live peers that carry a tag, in the order of their addresses.
@@ -222,7 +190,7 @@ class Node:
         Raises:
             InvalidArgument: the tag is malformed.
         """
-        return await self._open_rooms.resolver.with_tag(tag, limit=limit)
+        return await self._rooms.resolver.with_tag(tag, limit=limit)
 
     def peers(self) -> list[PeerInfo]:
         """Return the contacts of the routing table."""
@@ -231,10 +199,10 @@ class Node:
             PeerInfo(
                 address=Address.of_node_id(known.contact.node_id, network=self.config.network),
                 endpoint=known.contact.endpoint,
-                rtt_s=self._open_rooms.socket.rpc.rtt_of(known.contact),
+                rtt_s=self._rooms.socket.rpc.rtt_of(known.contact),
                 last_seen_s=max(0.0, now - known.last_success_s),
             )
-            for known in self._open_rooms.dht.contacts()
+            for known in self._rooms.dht.contacts()
         ]
 
     # Talking.
@@ -264,15 +232,15 @@ class Node:
             Refused: nothing listens there.
             TimedOut: time is up.
         """
-        _, stream = await self._open_rooms.reach.stream(
+        _, stream = await self._rooms.reach.stream(
             target, port, timeout_s=timeout_s, options=options, traceparent=traceparent
         )
         return stream
 
     def listen(self, port: int) -> Listener:
         """Accept streams: ``async with node.listen(80) as listener: async for stream in listener``."""
-        rooms = self._open_rooms
-        return Listener(rooms.tunnels, port, lend=self._open_mailboxes.lend)
+        rooms = self._rooms
+        return Listener(rooms.tunnels, port, lend=self._running.mailboxes.lend)
 
     async def ping(self, target: Target, *, timeout_s: float = 5.0) -> float:
         """Return the seconds of one round trip through the tunnel, to the peer's echo and back.
@@ -291,7 +259,7 @@ class Node:
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        peer, link = await self._open_rooms.reach.link(target, timeout_s=timeout_s)
+        peer, link = await self._rooms.reach.link(target, timeout_s=timeout_s)
         setup_s = loop.time() - begun
         rtt_s = await link.ping(timeout_s)
         return Connection(address=peer.address, endpoint=_endpoint(link), setup_s=setup_s, rtt_s=rtt_s)
@@ -304,10 +272,10 @@ class Node:
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        peer = await self._open_rooms.reach.peer(target, fresh=True)
+        peer = await self._rooms.reach.peer(target, fresh=True)
         resolved = loop.time()
-        is_live = self._open_rooms.tunnels.link_to(peer.public_key) is not None
-        _, link = await self._open_rooms.reach.link(peer, timeout_s=timeout_s)
+        is_live = self._rooms.tunnels.link_to(peer.public_key) is not None
+        _, link = await self._rooms.reach.link(peer, timeout_s=timeout_s)
         dialled = loop.time()
         return Trace(
             address=peer.address,
@@ -348,8 +316,8 @@ class Node:
             TimedOut: none came in time.
             AlreadyExists: a program listens on that port.
         """
-        letter = await self._open_mailboxes.take(port, timeout_s=timeout_s)
-        rooms = self._open_rooms
+        letter = await self._running.mailboxes.take(port, timeout_s=timeout_s)
+        rooms = self._rooms
         return Message(
             peer=letter.peer,
             address=Address.of_public_key(letter.peer, network=self.config.network),
@@ -360,7 +328,7 @@ class Node:
 
     def connections(self) -> list[ConnectionInfo]:
         """Return the live links."""
-        rooms = self._open_rooms
+        rooms = self._rooms
         now = asyncio.get_running_loop().time()
         return [
             ConnectionInfo(
@@ -380,7 +348,7 @@ class Node:
 
     async def disconnect(self, target: Target) -> bool:
         """Close the tunnel to a peer; return whether there was one. The next dial opens another."""
-        link = self._open_rooms.tunnels.link_to(await self._known_key(target))
+        link = self._rooms.tunnels.link_to(await self._known_key(target))
         if link is None:
             return False
         await link.close()
@@ -394,8 +362,8 @@ class Node:
         Raises:
             PilotError: the peer cannot be resolved; one that is offline gets the request when it is back.
         """
-        peer = await self._open_rooms.reach.peer(target)
-        return await self._open_rooms.handshakes.request(peer.public_key, reason, hostname=peer.hostname)
+        peer = await self._rooms.reach.peer(target)
+        return await self._rooms.handshakes.request(peer.public_key, reason, hostname=peer.hostname)
 
     async def approve(self, target: Target) -> TrustEntry:
         """Trust a peer that asked.
@@ -403,7 +371,7 @@ class Node:
         Raises:
             NotFound: it did not ask.
         """
-        return await self._open_rooms.handshakes.approve(await self._known_key(target))
+        return await self._rooms.handshakes.approve(await self._known_key(target))
 
     async def reject(self, target: Target, reason: str = "") -> TrustEntry:
         """Refuse a peer that asked.
@@ -411,21 +379,21 @@ class Node:
         Raises:
             NotFound: it did not ask.
         """
-        return await self._open_rooms.handshakes.reject(await self._known_key(target), reason)
+        return await self._rooms.handshakes.reject(await self._known_key(target), reason)
 
     async def untrust(self, target: Target) -> TrustEntry:
         """Take trust back: the peer's links are cut at once, and its name is not pinned any more."""
         key = await self._known_key(target)
-        self._open_rooms.reach.forget_peer(key)
-        return await self._open_rooms.handshakes.untrust(key)
+        self._rooms.reach.forget_peer(key)
+        return await self._rooms.handshakes.untrust(key)
 
     def pending(self) -> list[TrustEntry]:
         """Return whose requests wait for an answer, oldest first."""
-        return self._open_rooms.book.pending()
+        return self._rooms.book.pending()
 
     def trusted(self) -> list[TrustEntry]:
         """Return whom this node trusts, oldest first."""
-        return self._open_rooms.book.trusted()
+        return self._rooms.book.trusted()
 
     # Looking into the DHT.
 
@@ -436,7 +404,7 @@ class Node:
             InvalidArgument: none of these forms.
         """
         key = record_target(target, network=self.config.network)
-        found = await self._open_rooms.dht.find_node(key.as_node_id())
+        found = await self._rooms.dht.find_node(key.as_node_id())
         return LookupInfo(
             target=key.key,
             contacts=found.contacts,
@@ -452,109 +420,30 @@ class Node:
             InvalidArgument: none of these forms.
         """
         key = record_target(target, network=self.config.network)
-        rooms = self._open_rooms
+        rooms = self._rooms
         single = await rooms.dht.get_record(key.key, signer=key.signer)
         many = [] if key.is_single else await rooms.dht.get_entries(key.key)
         return [describe_record(signed) for signed in ([single] if single is not None else []) + many]
 
     def dht_stats(self) -> dict[str, object]:
         """Return figures of the DHT."""
-        return asdict(self._open_rooms.dht.stats())
+        return asdict(self._rooms.dht.stats())
 
     # Inside.
 
     @property
-    def _open_rooms(self) -> Rooms:
-        if self._rooms is None:
+    def _running(self) -> Life:
+        if self._life is None:
             raise NodeClosed("the node is not open")
-        return self._rooms
+        return self._life
 
     @property
-    def _open_mailboxes(self) -> Mailboxes:
-        if self._mailboxes is None:
-            raise NodeClosed("the node is not open")
-        return self._mailboxes
+    def _rooms(self) -> Rooms:
+        return self._running.rooms
 
     def _own_keys(self) -> KeyPair:
-        path = self._path(IDENTITY_FILE)
-        return KeyPair.generate() if path is None else load_or_create_key_file(path)
-
-    def _path(self, name: str) -> Path | None:
-        return None if self.config.data_dir is None else self.config.data_dir / name
-
-    async def _open(self) -> None:
-        path = self._path(STATE_FILE)
-        state = NodeState() if path is None else load_state(path)
-        listen = self.config.listen
-        try:
-            await self._open_on(listen if listen.port else Endpoint(listen.host, state.port), state)
-        except ConfigError:
-            if listen.port or not state.port:
-                raise
-            await self._open_on(listen, state)  # the remembered port is taken: any other will do
-
-    async def _open_on(self, listen: Endpoint, state: NodeState) -> None:
-        rooms = Rooms(
-            keys=self._keys,
-            config=self.config,
-            doors=self._doors,
-            registry=self.registry,
-            scope=self._scope,
-            listen=listen,
-            book_path=self._path(TRUST_FILE),
-            identity=lambda: (self._hostname, self._tags),
-        )
-        self._rooms = rooms
-        await rooms.socket.__aenter__()
-        self._remembered = rooms.dht.restore(state.dht)
-        rooms.dht.start()
-        rooms.tunnels.listen(WellKnownPort.ECHO, echo)
-        self._mailboxes = Mailboxes(rooms.tunnels)
-        rooms.tunnels.listen(WellKnownPort.TRUST, rooms.handshakes.handle)
-        rooms.tunnels.on_link_up(lambda link: rooms.handshakes.on_peer_up(link.peer_key))
-        rooms.handshakes.start()
-
-    async def _join(self) -> None:
-        rooms = self._open_rooms
-        if self.config.bootstrap or self._remembered:
-            await rooms.joiner.join_once(self._remembered)
-        await rooms.announcer.announce()
-
-    async def _keep_state_saved(self) -> None:
-        """Write the state file at once, so that a crash does not cost the port, and now and then afterwards."""
-        while True:
-            try:
-                self._save_state()
-            except ConfigError as error:
-                _logger.warning("the state was not saved", extra={"reason": error.message})
-            await asyncio.sleep(SAVE_INTERVAL_S * self._doors.random.uniform(0.9, 1.1))
-
-    def _save_state(self) -> None:
-        path = self._path(STATE_FILE)
-        if path is None or self._rooms is None:
-            return
-        port = self._rooms.socket.local_endpoints[0].port
-        save_state(path, NodeState(port=port, dht=tuple(self._rooms.dht.snapshot())))
-
-    async def _close(self) -> None:
-        rooms, self._rooms = self._rooms, None
-        mailboxes, self._mailboxes = self._mailboxes, None
-        if rooms is None:
-            await self._scope.close()
-            return
-        self._rooms = rooms
-        try:
-            self._save_state()
-        except (ConfigError, NodeClosed) as error:
-            _logger.warning("the state was not saved", extra={"reason": error.message})
-        self._rooms = None
-        if mailboxes is not None:
-            await mailboxes.close()
-        rooms.handshakes.close()
-        await rooms.tunnels.close_all()
-        await self._scope.close()
-        await rooms.socket.close()
-        rooms.book.close()
+        folder = self.config.data_dir
+        return KeyPair.generate() if folder is None else load_or_create_key_file(folder / IDENTITY_FILE)
 
     async def _known_key(self, target: Target) -> PublicKey:
         """Return the key of somebody in the trust book, without asking the network when the book knows."""
@@ -564,10 +453,10 @@ class Node:
             return target
         if target.startswith("did:"):
             return parse_did(target)
-        known = self._open_rooms.book.find(target)
+        known = self._rooms.book.find(target)
         if len(known) == 1:
             return known[0].public_key
-        return (await self._open_rooms.reach.peer(target)).public_key
+        return (await self._rooms.reach.peer(target)).public_key
 
 
 def _endpoint(link: Link) -> Endpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from pilotdht.config.config import Config
 from pilotdht.dht.dht import Dht
 from pilotdht.dht.metrics import DhtMetrics
+from pilotdht.errors import LinkClosed, TimedOut
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import KeyPair, did_of
 from pilotdht.names.own import Profile
@@ -33,6 +35,9 @@ from pilotdht.tunnel.tunnels import Tunnels
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.seal import network_salt
 
+LINK_ANSWER_S = 1.0
+"""Time for a peer to accept a stream on a link that stands."""
+
 DIAL_FOR_TRUST_S = 10.0
 """Time for dialling a peer that a word of trust is owed to."""
 
@@ -48,7 +53,7 @@ class Rooms:
         doors: Doors,
         registry: CollectorRegistry,
         scope: TaskScope,
-        listen: Endpoint,
+        preferred_port: int,
         book_path: Path | None,
         identity: Callable[[], tuple[str, tuple[str, ...]]],
     ) -> None:
@@ -60,7 +65,7 @@ class Rooms:
             doors: the world outside.
             registry: where metrics are kept.
             scope: owner of all background tasks.
-            listen: where to bind.
+            preferred_port: the UDP port to try first when the configuration leaves it open; 0 for none.
             book_path: the trust book's file, or absent for one in memory.
             identity: returns the hostname and tags that the node carries now.
         """
@@ -76,7 +81,8 @@ class Rooms:
             config.net,
             NetMetrics(registry),
             salt=network_salt(config.network, config.network_key),
-            listen=listen,
+            listen=config.listen,
+            preferred_port=preferred_port,
         )
         """The one UDP socket."""
         rpc = self.socket.rpc
@@ -134,6 +140,10 @@ class Rooms:
         Raises:
             PilotError: the peer cannot be reached, or refuses.
         """
+        link = self.tunnels.link_to(peer)
+        if link is not None:
+            with contextlib.suppress(LinkClosed, TimedOut):  # the peer may have restarted: it is dialled below
+                return await link.open_stream(port, timeout_s=LINK_ANSWER_S)
         _, stream = await self.reach.stream(did_of(peer), port, timeout_s=DIAL_FOR_TRUST_S)
         return stream
 

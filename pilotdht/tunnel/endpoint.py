@@ -36,10 +36,8 @@ _logger = logging.getLogger(__name__)
 SendTrain = Callable[[Sequence[bytes], Endpoint], None]
 """Sends datagrams to one endpoint; never raises, never blocks."""
 
-MIN_SHORT_DATAGRAM_BYTES = 1 + CONNECTION_ID_BYTES + 4 + 16
-"""A 1-RTT packet is at least this long, or its header protection could not be removed (RFC 9001, section 5.4.2)."""
 MIN_RESET_BYTES = 5 + RESET_TOKEN_BYTES
-"""Shorter datagrams cannot be stateless resets (RFC 9000, section 10.3)."""
+"""Shorter datagrams are neither packets nor stateless resets (RFC 9000, section 10.3)."""
 MAX_RESET_BYTES = 43
 RESETS_PER_SECOND = 20.0
 RESET_BURST = 40
@@ -141,7 +139,7 @@ class TunnelEndpoint:
         for datagram, endpoint in batch:
             size = len(datagram)
             size_in += size
-            if size < MIN_SHORT_DATAGRAM_BYTES:
+            if size < MIN_RESET_BYTES:
                 metrics.dropped["short"] += 1
                 continue
             if datagram[0] & 0x80:

@@ -14,7 +14,7 @@ from pilotdht.wire.messages import StoreCode
 from pilotdht.wire.records import NameClaim, NodeRecord, Record, TagEntry, name_key, sign_record
 from simulations.memory_network import Weather
 from simulations.virtual_loop import run_virtually
-from tests.support.loopback_mesh import MeshNode
+from tests.support.loopback_mesh import MeshNode, forget_everything
 from tests.support.virtual_mesh import VirtualMesh
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
@@ -122,7 +122,7 @@ def test_withdrawal_outlives_a_holder_that_missed_it() -> None:
             signed = await reader.dht.get_record(key)
             assert signed is not None
             await writer.dht.withdraw("node")
-            late.dht.store.__init__(late.keys.node_id, late.dht._config)  # type: ignore[misc]
+            forget_everything(late)
             late.dht.store.put(signed, unix_time=late.doors.unix_time())
             assert await reader.dht.get_record(key, quorum=7) is None
             await asyncio.sleep(5)

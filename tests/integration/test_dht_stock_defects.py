@@ -1,5 +1,7 @@
-"""Each defect known of the stock Kademlia library, named, and shown not to be ours. Those of sockets and requests are
-shown where sockets and requests are tested."""
+"""Each defect known of the stock Kademlia library, named, and shown not to be ours.
+
+Those of sockets and requests are shown where sockets and requests are tested.
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
@@ -129,8 +130,8 @@ async def test_network_lives_on_when_its_first_node_vanishes() -> None:
     """Names, links and joining need no particular node: the one that all joined through may be killed."""
     async with mesh("first", "alpha", "beta", "gamma") as (first, alpha, beta, gamma):
         await befriend(alpha, beta)
-        first._rooms.socket.rpc.close()  # type: ignore[union-attr]  # as a power cut: nothing is withdrawn or told
-        await first._rooms.socket.close()  # type: ignore[union-attr]
+        first._rooms.socket.rpc.close()  # as a power cut: nothing is withdrawn or told
+        await first._rooms.socket.close()
         assert beta.public_key == (await gamma.find("beta")).public_key
         assert await alpha.ping("beta") > 0
         async with node_of("newcomer", gamma) as newcomer:
@@ -216,7 +217,7 @@ async def test_dial_to_a_dead_endpoint_is_unreachable() -> None:
     """A peer whose record is live but that does not answer is unreachable, within the time given."""
     async with mesh("alpha", "beta", "gamma") as (alpha, beta, _):
         await alpha.find("beta")
-        await beta._rooms.socket.close()  # type: ignore[union-attr]
+        await beta._rooms.socket.close()
         assert await error_of(alpha.dial("beta", 7, timeout_s=3.0)) in (Unreachable, TimedOut)
 
 
@@ -236,3 +237,14 @@ async def test_start_on_a_taken_port_fails_and_leaves_nothing() -> None:
         taken = alpha.info().listen[0]
         with pytest.raises(ConfigError):
             await Node(replace(alpha.config, listen=Endpoint(taken.host, taken.port))).__aenter__()
+
+
+async def test_remembered_port_that_is_taken_is_replaced_by_another(tmp_path: Path) -> None:
+    """A node whose last port somebody else uses now starts on another one; one object can be started again."""
+    node = node_of("alpha", data_dir=tmp_path)
+    async with node:
+        port = node.info().listen[0].port
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as squatter:
+        squatter.bind(("127.0.0.1", port))
+        async with node:
+            assert node.info().listen[0].port != port

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -75,7 +77,7 @@ class TableMachine(RuleBasedStateMachine):
         edges = [(bucket.range[0], bucket.range[1]) for bucket in self.table.buckets]
         assert edges[0][0] == 0
         assert edges[-1][1] == 2**NODE_ID_BITS - 1
-        assert all(low[1] + 1 == high[0] for low, high in zip(edges, edges[1:], strict=False))
+        assert all(low[1] + 1 == high[0] for low, high in pairwise(edges))
         for bucket in self.table.buckets:
             for point in [*bucket.nodes, *bucket.replacement_nodes]:
                 assert bucket.range[0] <= point <= bucket.range[1]

@@ -51,7 +51,7 @@ class MeshNode:
             net,
             NetMetrics(registry) if net_metrics is None else net_metrics,
             salt=network_salt(0, b""),
-            listen=listen,
+            listen=[listen],
         )
         self.dht = Dht(
             keys=keys, doors=doors, config=dht, requester=self.socket.rpc, metrics=self.metrics, scope=self.scope
@@ -76,17 +76,20 @@ class MeshNode:
         await self.scope.close()
         await self.socket.close()
 
-    def signed(self, *, hostname: str = "", ttl_s: int = 3600, issued_ms: int | None = None) -> SignedRecord:
-        """Return a NODE record of this node."""
+    def signed(
+        self, *, hostname: str = "", ttl_s: int = 3600, issued_ms: int | None = None, keys: KeyPair | None = None
+    ) -> SignedRecord:
+        """Return a NODE record of this node, or of another key that says it is here."""
+        keys = self.keys if keys is None else keys
         now_ms = int(self.doors.unix_time() * 1000) if issued_ms is None else issued_ms
         record = NodeRecord(
-            public_key=self.keys.public_key,
+            public_key=keys.public_key,
             issued_ms=now_ms,
             ttl_s=ttl_s,
             hostname=hostname,
             endpoints=(self.contact.endpoint,),
         )
-        return sign_record(self.keys, record)
+        return sign_record(keys, record)
 
     def tag_entry(self, tag: str, *, issued_ms: int | None = None) -> SignedRecord:
         """Return that this node carries a tag."""
@@ -163,3 +166,8 @@ class LoopbackMesh:
         for node in dying:
             await node.close()
         return dying
+
+
+def forget_everything(node: MeshNode) -> None:
+    """Drop all records of a node, as a holder that was not there when they were written."""
+    node.dht.store.clear()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from aioquic import tls
 from aioquic.quic import events
 from aioquic.quic.connection import QuicConnectionState
 
@@ -56,6 +57,8 @@ class NodeConnection(FastReceiver):
         if original_id is not None:
             self._host_cids[0].stateless_reset_token = settings.reset_token(self.host_cid)
         self._keys_changed_at_packet = 0
+        self.key_changes = 0
+        """How often the keys were changed, by either side."""
         self._key_update_packets = config.key_update_packets
         self._max_messages_queued = config.max_messages_queued
         self._is_closed_here = False
@@ -236,6 +239,16 @@ class NodeConnection(FastReceiver):
         )
 
     # What follows overrides aioquic.
+
+    def _update_traffic_key(
+        self, direction: tls.Direction, epoch: tls.Epoch, cipher_suite: tls.CipherSuite, secret: bytes
+    ) -> None:
+        super()._update_traffic_key(direction, epoch, cipher_suite, secret)
+        if epoch is tls.Epoch.ONE_RTT and direction is tls.Direction.ENCRYPT:
+            self._cryptos[epoch].send._setup_cb = self._note_key_change
+
+    def _note_key_change(self, trigger: str) -> None:
+        self.key_changes += 1
 
     def _initialize(self, peer_cid: bytes) -> None:
         super()._initialize(peer_cid)

@@ -69,6 +69,7 @@ CONNECTION_METHODS = (
     "_send_probe",
     "_stream_limit",
     "_unblock_streams",
+    "_update_traffic_key",
     "_write_ack_frame",
     "_write_application",
     "_write_connection_limits",

@@ -237,7 +237,6 @@ def test_peer_that_was_restarted_and_dials_replaces_the_old_link() -> None:
                 assert b"hello" == await _ask_peer(again, one)
                 assert b"hello" == await _ask_peer(one, again)
                 await asyncio.sleep(5)
-                print([(l, l.up_at, l.used_at, l.surplus_since, l._streams, wire.loop.time()) for l in one.tunnels.links()])
                 [link] = one.tunnels.links()
                 assert not link.is_dialled
                 assert LinkState.CLOSED == old.state

@@ -1,0 +1,162 @@
+"""The life of a running node: opened in order, kept joined, announced and saved, and closed in the opposite order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+
+from pilotdht.config.config import Config
+from pilotdht.errors import ConfigError, PilotError
+from pilotdht.identity.keys import KeyPair
+from pilotdht.net.doors import Doors
+from pilotdht.node.mailboxes import Mailboxes
+from pilotdht.node.rooms import Rooms
+from pilotdht.node.state import NodeState, load_state, save_state
+from pilotdht.services.echo import echo
+from pilotdht.services.ports import WellKnownPort
+from pilotdht.tasks import TaskScope
+from pilotdht.wire.contact import Contact
+
+STATE_FILE = "state"
+TRUST_FILE = "trust.sqlite"
+
+SAVE_INTERVAL_S = 300.0
+"""How often the state file is written while the node runs; a crash costs what changed since."""
+
+_logger = logging.getLogger(__name__)
+
+
+class Life:
+    """One start and one stop of a node."""
+
+    def __init__(
+        self,
+        *,
+        keys: KeyPair,
+        config: Config,
+        doors: Doors,
+        registry: CollectorRegistry,
+        identity: Callable[[], tuple[str, tuple[str, ...]]],
+    ) -> None:
+        """Make it; nothing is opened yet.
+
+        Args:
+            keys: who the node is.
+            config: every tunable.
+            doors: the world outside.
+            registry: where metrics are kept.
+            identity: returns the hostname and tags that the node carries now.
+        """
+        self.started_at = asyncio.get_running_loop().time()
+        """Loop time at which it began."""
+        self._keys = keys
+        self._config = config
+        self._doors = doors
+        self._registry = registry
+        self._identity = identity
+        self._scope = TaskScope("node")
+        self._state = NodeState()
+        self._remembered: list[Contact] = []
+
+    async def start(self) -> None:
+        """Open everything, join the mesh and publish; the last two go on in the background when they take long.
+
+        Raises:
+            ConfigError: the socket or a file cannot be opened; nothing is left open then.
+        """
+        path = self._path(STATE_FILE)
+        self._state = NodeState() if path is None else load_state(path)
+        await self._scope.__aenter__()
+        try:
+            await self._open_socket()
+        except BaseException:
+            await self._scope.close()
+            raise
+        try:
+            self._serve()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._config.start_timeout_s):
+                    await self._join()
+        except BaseException:
+            await self._close()
+            raise
+        self._scope.start(self.rooms.joiner.keep_joined(self._remembered), name="join")
+        self._scope.start(self.rooms.announcer.keep_announced(), name="announce")
+        self._scope.start(self._keep_state_saved(), name="state")
+
+    async def stop(self) -> None:
+        """Withdraw records, save what is remembered, close links and socket."""
+        try:
+            async with asyncio.timeout(self._config.stop_timeout_s):
+                await self.rooms.announcer.withdraw()
+        except (TimeoutError, PilotError):
+            _logger.info("records were not withdrawn in time; they expire by themselves")
+        finally:
+            self._save_state()
+            await self._close()
+
+    async def _open_socket(self) -> None:
+        rooms = Rooms(
+            keys=self._keys,
+            config=self._config,
+            doors=self._doors,
+            registry=self._registry,
+            scope=self._scope,
+            preferred_port=self._state.port,  # where peers knew this node
+            book_path=self._path(TRUST_FILE),
+            identity=self._identity,
+        )
+        try:
+            await rooms.socket.__aenter__()
+        except BaseException:
+            rooms.book.close()
+            raise
+        self.rooms = rooms
+
+    def _serve(self) -> None:
+        rooms = self.rooms
+        self._remembered = rooms.dht.restore(self._state.dht)
+        rooms.dht.start()
+        rooms.tunnels.listen(WellKnownPort.ECHO, echo)
+        rooms.tunnels.listen(WellKnownPort.TRUST, rooms.handshakes.handle)
+        rooms.tunnels.on_link_up(lambda link: rooms.handshakes.on_peer_up(link.peer_key))
+        rooms.handshakes.start()
+        self.mailboxes = Mailboxes(rooms.tunnels)
+
+    async def _join(self) -> None:
+        if self._config.bootstrap or self._remembered:
+            await self.rooms.joiner.join_once(self._remembered)
+        await self.rooms.announcer.announce()
+
+    async def _keep_state_saved(self) -> None:
+        """Write the state file at once, so that a crash does not cost the port, and now and then afterwards."""
+        while True:
+            self._save_state()
+            await asyncio.sleep(SAVE_INTERVAL_S * self._doors.random.uniform(0.9, 1.1))
+
+    def _save_state(self) -> None:
+        path = self._path(STATE_FILE)
+        if path is None:
+            return
+        port = self.rooms.socket.local_endpoints[0].port
+        try:
+            save_state(path, NodeState(port=port, dht=tuple(self.rooms.dht.snapshot())))
+        except ConfigError as error:
+            _logger.warning("the state was not saved", extra={"reason": error.message})
+
+    def _path(self, name: str) -> Path | None:
+        return None if self._config.data_dir is None else self._config.data_dir / name
+
+    async def _close(self) -> None:
+        rooms = self.rooms
+        rooms.handshakes.close()
+        await self.mailboxes.close()
+        await rooms.tunnels.close_all()
+        await self._scope.close()
+        await rooms.socket.close()
+        rooms.book.close()

@@ -1,0 +1,166 @@
+"""The controller of our own: fast under random loss, and decent at a full queue."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from pilotdht.config.tunnel import TunnelConfig
+from pilotdht.tunnel.quic.congestion import BottleneckControl, Phase
+from pilotdht.tunnel.quic.pacer import BURST_S, Pacer
+from pilotdht.tunnel.quic.recovery import BulkPacket
+from pilotdht.tunnel.stream import Stream
+from tests.support.tunnel_nodes import virtual_node
+from tests.support.tunnel_virtual_time import Wire, run_virtually
+
+PACKET = 1350
+_MIB = 1 << 20
+
+
+def _config(congestion_control: str) -> TunnelConfig:
+    return TunnelConfig(
+        congestion_control=congestion_control,
+        stream_window_bytes=8 * _MIB,
+        link_window_bytes=16 * _MIB,
+        write_high_bytes=4 * _MIB,
+    )
+
+
+def _transfer(size: int, congestion_control: str, **wire_options: float) -> tuple[float, float]:
+    """Return bytes per second of one bulk stream, and the part of datagrams that overflowed the queue."""
+
+    async def scenario() -> tuple[float, float]:
+        wire = Wire(delay_s=0.02, **wire_options)  # type: ignore[arg-type]  # numbers
+        config = _config(congestion_control)
+        done: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+
+        async def sink(stream: Stream) -> None:
+            async for _ in stream:
+                pass
+            done.set_result(wire.loop.time())
+
+        async with virtual_node(wire, 1, config=config) as one, virtual_node(wire, 2, config=config) as two:
+            two.tunnels.listen(9, sink)
+            stream = await one.tunnels.open_stream(two.key, [two.endpoint], 9)
+            started = wire.loop.time()
+            await stream.write(bytes(size))
+            await stream.write_eof()
+            return size / (await done - started), wire.overflowed / wire.sent
+
+    result: tuple[float, float] = run_virtually(scenario())
+    return result
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.01, 0.05])
+def test_rate_at_40_ms_with_random_loss_stays_above_ten_megabytes(loss: float) -> None:
+    """What cubic loses to random loss is kept."""
+    rate, _ = _transfer(10_000_000, "bbr", loss=loss)
+
+    assert rate > 10e6
+
+
+def test_rate_with_one_percent_loss_is_many_times_that_of_cubic() -> None:
+    """The reason to have a controller of our own."""
+    ours, _ = _transfer(2_000_000, "bbr", loss=0.01)
+    cubic, _ = _transfer(2_000_000, "cubic", loss=0.01)
+
+    assert ours > 5 * cubic
+
+
+@pytest.mark.parametrize("queue_bytes", [50_000, 200_000, 1_000_000])
+def test_rate_at_a_bottleneck_fills_it_without_flooding_it(queue_bytes: int) -> None:
+    """At least three quarters of the bottleneck's rate, and little overflow, for shallow and deep queues."""
+    rate, overflow = _transfer(10_000_000, "bbr", rate_bytes_s=5e6, queue_bytes=queue_bytes)
+
+    assert rate > 0.75 * 5e6
+    assert overflow < 0.1
+
+
+@pytest.mark.parametrize("rate", [20_000.0, 200_000.0])
+def test_rate_at_a_narrow_bottleneck_is_used(rate: float) -> None:
+    """A slow uplink is neither flooded nor left idle."""
+    achieved, overflow = _transfer(int(10 * rate), "bbr", rate_bytes_s=rate, queue_bytes=30_000)
+
+    assert achieved > 0.6 * rate
+    assert overflow < 0.2
+
+
+def test_two_flows_at_one_bottleneck_both_get_a_fair_part() -> None:
+    """Neither of two senders is starved by the other."""
+
+    async def scenario() -> list[int]:
+        wire = Wire(delay_s=0.02, rate_bytes_s=4e6, queue_bytes=200_000)
+        config = _config("bbr")
+        counts = [0, 0]
+        async with virtual_node(wire, 1, config=config) as one, virtual_node(wire, 2, config=config) as two:
+            # One source, as a bottleneck is shared by what leaves one endpoint.
+            async with virtual_node(wire, 3, config=config) as three:
+
+                def count(index: int) -> object:
+                    async def sink(stream: Stream) -> None:
+                        async for chunk in stream:
+                            counts[index] += len(chunk)
+
+                    return sink
+
+                two.tunnels.listen(9, count(0))  # type: ignore[arg-type]  # a handler
+                three.tunnels.listen(9, count(1))  # type: ignore[arg-type]  # a handler
+                streams = [await one.tunnels.open_stream(node.key, [node.endpoint], 9) for node in (two, three)]
+                async with asyncio.TaskGroup() as group:
+                    writers = [group.create_task(stream.write(bytes(60_000_000))) for stream in streams]
+                    await asyncio.sleep(10)
+                    for writer in writers:
+                        writer.cancel()
+                for stream in streams:
+                    stream.abort()
+        return counts
+
+    counts: list[int] = run_virtually(scenario())
+
+    assert sum(counts) > 0.7 * 40e6
+    assert min(counts) > 0.2 * sum(counts)
+
+
+def test_control_after_steady_delivery_knows_bandwidth_and_delay() -> None:
+    """Packets acknowledged 40 ms later, 100 a round trip: the estimate is what was delivered."""
+    control = BottleneckControl(max_datagram_size=PACKET)
+    now, number, flight = 0.0, 0, []
+    for _ in range(100):
+        for _ in range(10):
+            packet = BulkPacket(number, now, PACKET, None, 0, 0, control.mark(now, PACKET))  # type: ignore[arg-type]
+            flight.append(packet)
+            number += 1
+        while flight and flight[0].sent_time <= now - 0.04:
+            control.on_acked(now, [flight.pop(0)], 0.04)
+        now += 0.004
+
+    assert pytest.approx(10 * PACKET / 0.004, rel=0.1) == control.bandwidth
+    assert pytest.approx(0.04) == control.min_rtt_s
+    assert control.phase in (Phase.CRUISE, Phase.DRAIN)
+
+
+def test_pacer_releases_its_rate_and_a_bounded_burst() -> None:
+    """Over time the rate, at once a few milliseconds' worth."""
+    pacer = Pacer(max_datagram_size=PACKET)
+    assert pacer.next_send_time(0.0) is None
+    pacer.set_rate(20e6)
+    sent, now = 0, 0.0
+    while now < 1.0:
+        while pacer.next_send_time(now) is None:
+            pacer.spend(PACKET)
+            sent += PACKET
+        at = pacer.next_send_time(now)
+        assert at is not None
+        assert at > now
+        now = at
+    assert pytest.approx(20e6, rel=0.02) == sent
+    assert pacer.allowance(now + 10) <= 20e6 * BURST_S
+
+
+def test_pacer_of_a_stock_controller_takes_window_over_round_trip() -> None:
+    """RFC 9002, section 7.7."""
+    pacer = Pacer(max_datagram_size=PACKET)
+    pacer.update_rate(congestion_window=100_000, smoothed_rtt=0.1)
+
+    assert pytest.approx(1.25e6) == pacer.rate
