@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypedDict, cast
 
 import click
@@ -15,7 +18,7 @@ from pilotdht.cli.output import Output
 from pilotdht.cli.program import Family, Verb, option, output, verb
 from pilotdht.daemon.launch import launch, terminate, wait_until_gone
 from pilotdht.daemon.lock import holder
-from pilotdht.daemon.paths import find_paths
+from pilotdht.daemon.paths import Paths, configured_data_dir, find_paths
 from pilotdht.daemon.shapes import InfoShape, StartedShape, StoppedShape
 from pilotdht.errors import InvalidArgument, NoDaemon, TimedOut
 
@@ -104,13 +107,17 @@ def start_options(command: Verb) -> Verb:
     return command
 
 
+def _own_paths(context: click.Context, settings: Mapping[str, str] = MappingProxyType({})) -> Paths:
+    """Return where this user's daemon has its files, as far as that can be told without asking it."""
+    paths = find_paths(os.environ, socket=option(context, "socket"), config_file=option(context, "config"))
+    return replace(paths, data_dir=configured_data_dir(paths, os.environ, settings))
+
+
 def _launch(context: click.Context, settings: dict[str, str], timeout: float) -> None:
     """Start a daemon in the background and print what it is."""
-    paths = find_paths(os.environ, config_file=option(context, "config"))
-    data_dir = Path(settings.get("data_dir") or os.environ.get("PILOTDHT_DATA_DIR") or paths.data_dir)
     started = launch(
         settings,
-        log_file=data_dir.expanduser() / paths.log_file.name,
+        log_file=_own_paths(context, settings).log_file,
         socket=option(context, "socket"),
         config_file=option(context, "config"),
         timeout_s=timeout,
@@ -161,8 +168,7 @@ def stop_daemon(context: click.Context, *, timeout_s: float) -> StoppedShape:
     """
     from pilotdht.cli.session import ask
 
-    paths = find_paths(os.environ, socket=option(context, "socket"))
-    lock_file = paths.lock_file
+    lock_file = _own_paths(context).lock_file
     try:
         info = cast("InfoShape", ask(context, "/v1/info"))
         lock_file = Path(info["data_dir"]) / lock_file.name
@@ -252,7 +258,7 @@ def logs(context: click.Context, follow: bool, lines: int) -> None:
     try:
         path = Path(cast("InfoShape", ask(context, "/v1/info"))["log"])
     except NoDaemon:
-        path = find_paths(os.environ).log_file
+        path = _own_paths(context).log_file
     out = output(context)
     for line in last_lines(path, lines):
         out.item({"line": line}, line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -42,9 +43,14 @@ class KeyTextShape(TypedDict):
 key = Family(name="key", help="Show, back up and protect the identity of this node.")
 
 
-def _path(context: click.Context) -> Path:
-    """Return the identity file's path."""
-    return find_paths(os.environ, config_file=option(context, "config")).key_file
+def _config(context: click.Context) -> tuple[Path, int]:
+    """Return the identity file's path and the mesh, as the daemon would use them."""
+    from pilotdht.daemon.settings import load_config
+
+    paths = find_paths(os.environ, config_file=option(context, "config"))
+    defaults = {"data_dir": str(paths.data_dir)}
+    config, _ = load_config(file=paths.config_file, environment=os.environ, defaults=defaults)
+    return replace(paths, data_dir=config.data_dir or paths.data_dir).key_file, config.network
 
 
 def _load(path: Path) -> tuple[KeyPair, bool]:
@@ -61,11 +67,13 @@ def _load(path: Path) -> tuple[KeyPair, bool]:
     return load_key_file(path, passphrase=passphrase), True
 
 
-def _describe(keys: KeyPair, path: Path, *, has_passphrase: bool) -> KeyShape:
+def _describe(keys: KeyPair, path: Path, network: int, *, has_passphrase: bool) -> KeyShape:
+    from pilotdht.identity.address import Address
+
     blob = b"".join(len(part).to_bytes(4, "big") + part for part in (b"ssh-ed25519", keys.public_key))
     digest = base64.b64encode(hashlib.sha256(blob).digest()).decode("ascii").rstrip("=")
     return {
-        "address": str(keys.address),
+        "address": str(Address.of_node_id(keys.node_id, network=network)),
         "did": keys.did,
         "node_id": keys.node_id.hex(),
         "fingerprint": f"SHA256:{digest}",
@@ -95,9 +103,9 @@ def _show(context: click.Context, shape: KeyShape) -> None:
 @click.pass_context
 def show(context: click.Context) -> None:
     """Show who this node is; the fingerprint is the one that ssh-keygen prints."""
-    path = _path(context)
+    path, network = _config(context)
     keys, has_passphrase = _load(path)
-    _show(context, _describe(keys, path, has_passphrase=has_passphrase))
+    _show(context, _describe(keys, path, network, has_passphrase=has_passphrase))
 
 
 @verb("export", example="pilotdht key export --public", returns=KeyTextShape)
@@ -114,7 +122,7 @@ def export(context: click.Context, file: Path | None, is_public: bool, passphras
 
     if is_public and (file or passphrase_file):
         raise click.UsageError("The public half is printed: it needs neither FILE nor passphrase.")
-    path = _path(context)
+    path, _ = _config(context)
     keys, _ = _load(path)
     passphrase = read_passphrase_file(passphrase_file) if passphrase_file else None
     out = output(context)
@@ -147,12 +155,12 @@ def import_(context: click.Context, file: Path, passphrase_file: Path | None, re
     from pilotdht.daemon.service import read_passphrase_file
     from pilotdht.identity.keyfile import load_key_file, save_key_file
 
-    path = _path(context)
+    path, network = _config(context)
     _refuse_while_running(path)
     passphrase = read_passphrase_file(passphrase_file) if passphrase_file else None
     keys = load_key_file(file, passphrase=passphrase)
     save_key_file(path, keys, passphrase=passphrase, replace=replace)
-    _show(context, _describe(keys, path, has_passphrase=passphrase is not None))
+    _show(context, _describe(keys, path, network, has_passphrase=passphrase is not None))
 
 
 @verb("passwd", example="pilotdht key passwd --passphrase-file new.txt", returns=KeyShape)
@@ -168,12 +176,12 @@ def passwd(context: click.Context, passphrase_file: Path | None, remove: bool) -
 
     if (passphrase_file is None) != remove:
         raise click.UsageError("Give either --passphrase-file or --remove.")
-    path = _path(context)
+    path, network = _config(context)
     _refuse_while_running(path)
     keys, _ = _load(path)
     passphrase = read_passphrase_file(passphrase_file) if passphrase_file else None
     save_key_file(path, keys, passphrase=passphrase, replace=True)
-    _show(context, _describe(keys, path, has_passphrase=passphrase is not None))
+    _show(context, _describe(keys, path, network, has_passphrase=passphrase is not None))
 
 
 for _verb in (show, export, import_, passwd):

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from pilotdht.errors import NotFound
 
@@ -32,10 +33,14 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def follow_lines(path: Path) -> Iterator[str]:
-    """Yield lines as they are appended, across rotations, for ever."""
+    """Return an endless iterator over the lines that are appended from now on, across rotations."""
     file = path.open("rb")
+    file.seek(0, os.SEEK_END)
+    return _follow(path, file)
+
+
+def _follow(path: Path, file: BinaryIO) -> Iterator[str]:
     try:
-        file.seek(0, os.SEEK_END)
         rest = b""
         while True:
             data = file.read(65536)

@@ -79,6 +79,19 @@ def own_paths(*, socket: str | None = None, config_file: str | None = None) -> P
     return find_paths(os.environ, socket=socket, config_file=config_file)
 
 
+def configured_data_dir(paths: Paths, environment: Mapping[str, str], overrides: Mapping[str, str]) -> Path:
+    """Return the data directory that a daemon would use, without checking anything else of its configuration."""
+    import tomllib
+
+    chosen: object = overrides.get("data_dir") or environment.get("PILOTDHT_DATA_DIR")
+    if not chosen:
+        try:
+            chosen = tomllib.loads(paths.config_file.read_text("utf-8")).get("data_dir")
+        except (OSError, ValueError):
+            chosen = None  # not there, or wrong: the daemon says what is wrong with it
+    return Path(chosen).expanduser() if isinstance(chosen, str) and chosen else paths.data_dir
+
+
 def short_socket_path(path: Path) -> Path:
     """Return ``path``, or a private short one that stands for it when it is too long for the system.
 

@@ -34,7 +34,7 @@ class HostileNode:
             NetConfig(receive_buffer_bytes=1 << 20, send_buffer_bytes=1 << 18),
             NetMetrics(CollectorRegistry()),
             salt=network_salt(0, b""),
-            listen=[listen],
+            listen=listen,
         )
         for kind in (FindNode, FindRecord, FindEntries, Store, StoreEntry):
             self.socket.rpc.serve(kind, self._heard)

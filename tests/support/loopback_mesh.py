@@ -51,7 +51,7 @@ class MeshNode:
             net,
             NetMetrics(registry) if net_metrics is None else net_metrics,
             salt=network_salt(0, b""),
-            listen=[listen],
+            listen=listen,
         )
         self.dht = Dht(
             keys=keys, doors=doors, config=dht, requester=self.socket.rpc, metrics=self.metrics, scope=self.scope
