@@ -24,7 +24,7 @@ class CompletionShape(TypedDict):
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the completion script for a shell; hostnames are completed from the running daemon."""
+    """Print the completion script for a shell. Hostnames are completed from the running daemon."""
     kind = get_completion_class(shell)
     assert kind is not None, "click has a class for each of these shells"
     root = context.find_root().command

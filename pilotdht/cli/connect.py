@@ -45,7 +45,7 @@ class ConnectShape(TypedDict, total=False):
 @click.argument("host", type=HOST)
 @click.argument("port", type=PORT, required=False)
 @click.option("-m", "--message", metavar="TEXT", help="Send this and print the answer; '-' reads standard input.")
-@click.option("--timeout", type=SECONDS, default=30.0, help="How long to wait for the answer (30s).")
+@click.option("--timeout", type=SECONDS, default=30.0, help="How long to wait for the tunnel and the answer (30s).")
 @click.pass_context
 def connect(context: click.Context, host: str, port: int | None, message: str | None, timeout: float) -> None:
     """Establish a tunnel to a peer.
@@ -68,7 +68,7 @@ def connect(context: click.Context, host: str, port: int | None, message: str | 
         query = urlencode({"target": host, "port": port or STDIO_PORT, "timeout_s": timeout})
         with_daemon(context, lambda channel: _pipe(channel, f"/v1/dial?{query}"))
     else:
-        tunnel = cast("TunnelShape", ask(context, "/v1/connect", {"target": host}))
+        tunnel = cast("TunnelShape", ask(context, "/v1/connect", {"target": host, "timeout_s": timeout}))
         text = f"Tunnel established · {tunnel['address']} · {milliseconds(tunnel['rtt_s'])}"
         out.result(tunnel, lambda: out.line(text))
 

@@ -61,7 +61,7 @@ class CatalogueShape(TypedDict):
 @verb("context", example="pilotdht context", returns=CatalogueShape)
 @click.pass_context
 def context(context: click.Context) -> None:
-    """Print every verb with its arguments, options, JSON keys, exit codes and error codes, as JSON."""
+    """Print the whole command line as data. Verbs, arguments, options, JSON keys, exit and error codes, as JSON."""
     data = catalogue(context.find_root())
     out = output(context)
     out.result(data, lambda: click.echo(json.dumps(data, indent=2, ensure_ascii=False)))

@@ -40,11 +40,13 @@ class LogLineShape(TypedDict):
     line: str
 
 
-daemon = Family(name="daemon", help="Start, stop and look after the node that runs in the background.")
+daemon = Family(name="daemon", help="Start, stop and watch the node in the background.")
 
 
-def started_lines(out: Output, started: StartedShape) -> None:
+def started_lines(out: Output, started: StartedShape, settings: Mapping[str, str]) -> None:
     """Print what a daemon is, once it runs."""
+    if settings.get("bootstrap") and not started["is_joined"]:
+        out.note("note: no bootstrap node answers yet; joining goes on in the background")
     out.line(f"Daemon running (pid {started['pid']})")
     out.line(f"Address: {started['address']}")
     if started["hostname"]:
@@ -81,7 +83,7 @@ def run_in_foreground(context: click.Context, settings: dict[str, str], *, defau
     )
 
     def on_ready(started: StartedShape) -> None:
-        out.result(started, lambda: started_lines(out, started))
+        out.result(started, lambda: started_lines(out, started, settings))
         sys.stdout.flush()
 
     asyncio.run(run_daemon(options, environment=os.environ, open_node=open_real_node, on_ready=on_ready))
@@ -123,7 +125,7 @@ def _launch(context: click.Context, settings: dict[str, str], timeout: float) ->
         timeout_s=timeout,
     )
     out = output(context)
-    out.result(started, lambda: started_lines(out, started))
+    out.result(started, lambda: started_lines(out, started, settings))
 
 
 @start_options

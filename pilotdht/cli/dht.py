@@ -41,11 +41,11 @@ def _show_lookup(out: Output, found: LookupShape) -> None:
 
 
 @verb("get", example="pilotdht dht get agent-alpha", returns=RecordsShape)
-@click.argument("key", type=HOST)
+@click.argument("target", type=HOST)
 @click.pass_context
-def get(context: click.Context, key: str) -> None:
+def get(context: click.Context, target: str) -> None:
     """Print the verified records under a name, address or key."""
-    found = cast("RecordsShape", ask(context, "/v1/dht/get", {"key": key}))
+    found = cast("RecordsShape", ask(context, "/v1/dht/get", {"target": target}))
     out = output(context)
     out.result(found, lambda: _show_records(out, found))
 

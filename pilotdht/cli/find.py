@@ -12,6 +12,9 @@ from pilotdht.cli.session import ask
 from pilotdht.daemon.shapes import PeerShape, PeersShape
 from pilotdht.errors import NotFound
 
+MOST_PEERS = 10_000
+"""Most peers asked for; --limit counts those that carry all tags."""
+
 
 class FoundShape(PeerShape, total=False):
     """One peer for a host; for tags only ``peers``."""
@@ -35,7 +38,7 @@ def find(context: click.Context, host: str | None, tags: tuple[str, ...], limit:
         peer = cast("PeerShape", ask(context, "/v1/find", {"target": host}))
         out.result(peer, lambda: out.facts(_facts(peer)))
         return
-    found = cast("PeersShape", ask(context, "/v1/lookup", {"tag": tags[0]}))["peers"]
+    found = cast("PeersShape", ask(context, "/v1/lookup", {"tag": tags[0], "limit": MOST_PEERS}))["peers"]
     peers = [peer for peer in found if set(tags) <= set(peer["tags"])][:limit]
     if not peers:
         raise NotFound(f"no peer carries the tag {', '.join(tags)}")

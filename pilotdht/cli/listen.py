@@ -61,7 +61,7 @@ def listen(
     async def work(channel: ControlChannel) -> None:
         free = asyncio.Semaphore(MAX_AT_ONCE)
         seen = 0
-        async with asyncio.TaskGroup() as group, aclosing(channel.lines("/v1/listen", {"port": port})) as lines:
+        async with aclosing(channel.listen(port)) as lines, asyncio.TaskGroup() as group:
             await anext(lines)
             out.item({"listening": port}, f"Listening on port {port}")
             async for line in lines:

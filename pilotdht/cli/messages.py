@@ -43,7 +43,7 @@ class ReceivedShape(TypedDict, total=False):
 @click.option("--timeout", type=SECONDS, default=30.0, help="How long to wait for the peer's word (30s).")
 @click.pass_context
 def send(context: click.Context, host: str, port: int, message: str, timeout: float) -> None:
-    """Send a message; succeeds only when the peer says that it has it."""
+    """Send a message. Succeeds only when the peer says that it has it."""
     data = message_data(message)
     fields: dict[str, object] = {
         "target": host,

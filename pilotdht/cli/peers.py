@@ -1,4 +1,4 @@
-"""``peers`` and ``connections``: whom this node knows, and whom it has a tunnel to."""
+"""``peers``, ``connections``, ``disconnect``: whom this node knows, and whom it has a tunnel to."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import cast
 
 import click
 
+from pilotdht.cli.arguments import HOST
 from pilotdht.cli.output import duration, milliseconds, size
 from pilotdht.cli.program import output, verb
 from pilotdht.cli.session import ask
-from pilotdht.daemon.shapes import ConnectionsShape, ContactsShape
+from pilotdht.daemon.shapes import ConnectionsShape, ContactsShape, DisconnectedShape
 
 
 @verb("peers", example="pilotdht peers", returns=ContactsShape)
@@ -55,3 +56,13 @@ def connections(context: click.Context) -> None:
     columns = ("ADDRESS", "HOSTNAME", "ENDPOINT", "WAY", "TRUSTED", "RTT", "RECEIVED", "SENT", "STREAMS", "AGE")
     out = output(context)
     out.result({"connections": entries}, lambda: out.table(columns, rows, empty="No tunnels."))
+
+
+@verb("disconnect", example="pilotdht disconnect agent-alpha", returns=DisconnectedShape)
+@click.argument("host", type=HOST)
+@click.pass_context
+def disconnect(context: click.Context, host: str) -> None:
+    """Close the tunnel to a peer; the next message opens another."""
+    done = cast("DisconnectedShape", ask(context, "/v1/disconnect", {"target": host}))
+    out = output(context)
+    out.result(done, lambda: out.line("Tunnel closed" if done["was_connected"] else "There was no tunnel"))

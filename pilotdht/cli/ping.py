@@ -38,7 +38,7 @@ class PingReportShape(TypedDict):
 @click.option("--timeout", type=SECONDS, default=5.0, help="How long to wait for each (5s).")
 @click.pass_context
 def ping(context: click.Context, host: str, count: int, interval: float, timeout: float) -> None:
-    """Measure the round trip to a peer; fails when no reply came at all."""
+    """Measure the round trip to a peer. Fails when no reply came at all."""
     out = output(context)
 
     async def work(channel: ControlChannel) -> PingReportShape:

@@ -10,6 +10,7 @@ import errno
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -29,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "find": ("find", "find"),
     "peers": ("peers", "peers"),
     "connections": ("peers", "connections"),
+    "disconnect": ("peers", "disconnect"),
     "ping": ("ping", "ping"),
     "traceroute": ("traceroute", "traceroute"),
     "connect": ("connect", "connect"),
@@ -199,7 +201,7 @@ def _run(run: Callable[[], object], words: Sequence[str]) -> int:
     except PilotError as error:
         show_error(error, is_json=is_json)
         if is_verbose:
-            raise
+            traceback.print_exc()
         return exit_code(type(error))
     except click.UsageError as error:
         help_path = error.ctx.command_path if error.ctx else "pilotdht"

@@ -42,7 +42,7 @@ def _tell(context: click.Context, info: object) -> None:
 @verb("status", example="pilotdht status", returns=InfoShape)
 @click.pass_context
 def status(context: click.Context) -> None:
-    """Show this node: address, name, tags, and how well it is connected."""
+    """Show this node and how well it is connected."""
     _tell(context, ask(context, "/v1/info"))
 
 
@@ -57,7 +57,7 @@ def info(context: click.Context) -> None:
 @click.argument("hostname")
 @click.pass_context
 def set_hostname(context: click.Context, hostname: str) -> None:
-    """Change the name by which others find this node; '' removes it."""
+    """Change the name by which others find this node. '' removes it."""
     data = cast("InfoShape", ask(context, "/v1/hostname", {"hostname": hostname}))
     out = output(context)
     out.result(data, lambda: out.line(f"Hostname: {data['hostname'] or 'none'}"))
@@ -67,7 +67,7 @@ def set_hostname(context: click.Context, hostname: str) -> None:
 @click.argument("tags", nargs=-1)
 @click.pass_context
 def set_tags(context: click.Context, tags: tuple[str, ...]) -> None:
-    """Change the tags by which others find this node; none removes them all."""
+    """Change the tags by which others find this node. None given removes all."""
     chosen = [tag for group in tags for tag in group.split(",") if tag]
     data = cast("InfoShape", ask(context, "/v1/tags", {"tags": chosen}))
     out = output(context)

@@ -6,7 +6,7 @@ from typing import cast
 
 import click
 
-from pilotdht.cli.arguments import HOST
+from pilotdht.cli.arguments import HOST, SECONDS
 from pilotdht.cli.output import Output, milliseconds
 from pilotdht.cli.program import output, verb
 from pilotdht.cli.session import ask
@@ -15,10 +15,11 @@ from pilotdht.daemon.shapes import TraceShape
 
 @verb("traceroute", example="pilotdht traceroute agent-alpha", returns=TraceShape)
 @click.argument("host", type=HOST)
+@click.option("--timeout", type=SECONDS, default=10.0, help="How long each step may take (10s).")
 @click.pass_context
-def traceroute(context: click.Context, host: str) -> None:
-    """Show how a peer is reached: who knew it, which endpoint answered, and what each step took."""
-    trace = cast("TraceShape", ask(context, "/v1/traceroute", {"target": host}))
+def traceroute(context: click.Context, host: str, timeout: float) -> None:
+    """Show how a peer is reached, step by step. Tells who knew it, which endpoint answered, and what each step took."""
+    trace = cast("TraceShape", ask(context, "/v1/traceroute", {"target": host, "timeout_s": timeout}))
     out = output(context)
     out.result(trace, lambda: _show(out, host, trace))
 

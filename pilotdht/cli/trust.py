@@ -11,7 +11,7 @@ import click
 from pilotdht.cli.arguments import HOST
 from pilotdht.cli.program import output, verb
 from pilotdht.cli.session import ask
-from pilotdht.daemon.shapes import PendingShape, TrustedShape, TrustShape, TrustStateShape
+from pilotdht.daemon.shapes import PendingShape, TrustedShape, TrustShape
 
 WORDS = {
     "none": "No trust",
@@ -25,7 +25,7 @@ WORDS = {
 
 def _tell(context: click.Context, path: str, fields: dict[str, object]) -> None:
     """Take one step and print where trust stands."""
-    step = cast("TrustStateShape", ask(context, path, fields))
+    step = cast("TrustShape", ask(context, path, fields))
     out = output(context)
     out.result(step, lambda: out.line(f"{WORDS.get(step['state'], step['state'])} · {step['address']}"))
 
@@ -49,12 +49,12 @@ def _when(unix_s: float) -> str:
     return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-@verb("handshake", example='pilotdht handshake agent-alpha "we work on the same report"', returns=TrustStateShape)
+@verb("handshake", example='pilotdht handshake agent-alpha "we work on the same report"', returns=TrustShape)
 @click.argument("host", type=HOST)
 @click.argument("reason", default="")
 @click.pass_context
 def handshake(context: click.Context, host: str, reason: str) -> None:
-    """Ask a peer for trust; it is given at once when the peer has asked too."""
+    """Ask a peer for trust. It is given at once when the peer has asked too."""
     _tell(context, "/v1/trust/handshake", {"target": host, "reason": reason})
 
 
@@ -65,7 +65,7 @@ def pending(context: click.Context) -> None:
     _list(context, "/v1/trust/pending", "pending", search=None, empty="No requests wait.")
 
 
-@verb("approve", example="pilotdht approve agent-beta", returns=TrustStateShape)
+@verb("approve", example="pilotdht approve agent-beta", returns=TrustShape)
 @click.argument("host", type=HOST)
 @click.pass_context
 def approve(context: click.Context, host: str) -> None:
@@ -73,7 +73,7 @@ def approve(context: click.Context, host: str) -> None:
     _tell(context, "/v1/trust/approve", {"target": host})
 
 
-@verb("reject", example='pilotdht reject agent-beta "not expected"', returns=TrustStateShape)
+@verb("reject", example='pilotdht reject agent-beta "not expected"', returns=TrustShape)
 @click.argument("host", type=HOST)
 @click.argument("reason", default="")
 @click.pass_context
@@ -90,9 +90,9 @@ def trust(context: click.Context, search: str | None) -> None:
     _list(context, "/v1/trust", "trusted", search=search, empty="Nobody is trusted.")
 
 
-@verb("untrust", example="pilotdht untrust agent-beta", returns=TrustStateShape)
+@verb("untrust", example="pilotdht untrust agent-beta", returns=TrustShape)
 @click.argument("host", type=HOST)
 @click.pass_context
 def untrust(context: click.Context, host: str) -> None:
-    """Take trust back; the peer's tunnels are cut at once."""
+    """Take trust back. The peer's tunnels are cut at once."""
     _tell(context, "/v1/trust/untrust", {"target": host})

@@ -25,7 +25,7 @@ class VersionShape(TypedDict):
 @verb("version", example="pilotdht version --json", returns=VersionShape)
 @click.pass_context
 def version(context: click.Context) -> None:
-    """Print the version of this program, of Python, and of the running daemon."""
+    """Print the versions of program, Python and daemon."""
     try:
         daemon: str | None = cast("InfoShape", ask(context, "/v1/info"))["version"]
     except NoDaemon:

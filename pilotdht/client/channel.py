@@ -33,6 +33,9 @@ MAX_LINE_BYTES = 16 << 20
 CONNECT_TIMEOUT_S = 2.0
 """A daemon on the same machine accepts at once or hangs."""
 
+CLOSE_TIMEOUT_S = 2.0
+"""How long closing a port is waited for."""
+
 _READ_BYTES = 65536
 _CHUNK_BYTES = 65536
 
@@ -44,6 +47,8 @@ class ControlChannel:
         self._path = Path(socket) if socket is not None else own_paths().socket
         self._idle: list[_Exchange] = []
         self._is_open = True
+        self.daemon_version = ""
+        """Version that the daemon told with its last answer, or empty before the first."""
 
     @property
     def path(self) -> Path:
@@ -86,7 +91,7 @@ class ControlChannel:
         """Return an answer that is not JSON, such as the metrics."""
         exchange = await self._start("GET", path, b"")
         with _closing(exchange):
-            status = await exchange.read_head()
+            status = await self._read_head(exchange)
             body = await exchange.read_all()
             if status != 200:
                 raise parse_error(_object(body))
@@ -102,14 +107,29 @@ class ControlChannel:
         """
         exchange = await self._start("POST", path, json.dumps(dict(fields)).encode())
         try:
-            if await exchange.read_head() != 200:
-                raise parse_error(_object(await exchange.read_all()))
-            async for line in exchange.read_lines():
-                envelope = _object(line)
-                if envelope.get("status") != "ok":
-                    raise parse_error(envelope)
-                yield cast("dict[str, object]", envelope["data"])
+            async for data in self._read_results(exchange):
+                yield data
         finally:
+            exchange.close()
+
+    async def listen(self, port: int) -> AsyncGenerator[dict[str, object], None]:
+        """Yield the port once it is open, then what streams come in; closing the iterator closes the port.
+
+        Raises:
+            NoDaemon: none answers.
+            PilotError: what the daemon says, at once or later.
+        """
+        exchange = await self._connect()
+        try:
+            await exchange.send_head("POST", f"/v1/listen?port={port}", [("Transfer-Encoding", "chunked")])
+            async for data in self._read_results(exchange):
+                yield data
+        finally:
+            with contextlib.suppress(PilotError, TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await exchange.send_end()
+                    while await exchange.read_chunk() is not None:
+                        pass  # the answer ends when the port is closed
             exchange.close()
 
     async def pipe(self, path: str) -> ControlPipe:
@@ -122,19 +142,35 @@ class ControlChannel:
         exchange = await self._connect()
         with _closing(exchange):
             await exchange.send_head("POST", path, [("Transfer-Encoding", "chunked")])
-            if await exchange.read_head() != 200:
+            if await self._read_head(exchange) != 200:
                 raise parse_error(_object(await exchange.read_all()))
         return ControlPipe(exchange)
 
     async def _ask(self, method: str, path: str, body: bytes) -> object:
         exchange = await self._start(method, path, body)
         with _closing(exchange):
-            status = await exchange.read_head()
+            status = await self._read_head(exchange)
             envelope = _object(await exchange.read_all())
         self._keep(exchange)
         if status != 200 or envelope.get("status") != "ok":
             raise parse_error(envelope)
         return envelope.get("data")
+
+    async def _read_results(self, exchange: _Exchange) -> AsyncIterator[dict[str, object]]:
+        """Yield what the lines of an answer hold."""
+        if await self._read_head(exchange) != 200:
+            raise parse_error(_object(await exchange.read_all()))
+        async for line in exchange.read_lines():
+            envelope = _object(line)
+            if envelope.get("status") != "ok":
+                raise parse_error(envelope)
+            yield cast("dict[str, object]", envelope["data"])
+
+    async def _read_head(self, exchange: _Exchange) -> int:
+        """Return the answer's status, and remember who answered."""
+        status = await exchange.read_head()
+        self.daemon_version = exchange.header("pilotdht-version")
+        return status
 
     async def _start(self, method: str, path: str, body: bytes) -> _Exchange:
         """Send a request, on a kept connection when the daemon has not closed it meanwhile."""

@@ -33,6 +33,7 @@ from pilotdht.daemon.shapes import (
     AnswerShape,
     ConnectionsShape,
     ContactsShape,
+    DisconnectedShape,
     IncomingShape,
     InfoShape,
     LookupShape,
@@ -44,7 +45,7 @@ from pilotdht.daemon.shapes import (
     RecordsShape,
     TraceShape,
     TrustedShape,
-    TrustStateShape,
+    TrustShape,
     TunnelShape,
 )
 from pilotdht.errors import TimedOut
@@ -53,7 +54,6 @@ from pilotdht.identity.keys import parse_did
 from pilotdht.names.peer import Peer
 from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
 from pilotdht.trust.book import TrustEntry
-from pilotdht.trust.states import TrustState
 
 STDIO_PORT = 1000
 
@@ -165,9 +165,9 @@ class Client:
         """
         return peer(cast("PeerShape", await self._channel.post("/v1/find", {"target": target})))
 
-    async def lookup(self, *, tag: str) -> list[Peer]:
-        """Return the peers that carry a tag."""
-        found = cast("PeersShape", await self._channel.post("/v1/lookup", {"tag": tag}))
+    async def lookup(self, *, tag: str, limit: int = 256) -> list[Peer]:
+        """Return up to ``limit`` peers that carry a tag."""
+        found = cast("PeersShape", await self._channel.post("/v1/lookup", {"tag": tag, "limit": limit}))
         return [peer(shape) for shape in found["peers"]]
 
     async def ping(self, target: str, *, timeout_s: float = 5.0) -> float:
@@ -175,13 +175,20 @@ class Client:
         fields = {"target": target, "timeout_s": timeout_s}
         return cast("PingShape", await self._channel.post("/v1/ping", fields))["rtt_s"]
 
-    async def traceroute(self, target: str) -> Trace:
+    async def traceroute(self, target: str, *, timeout_s: float = 10.0) -> Trace:
         """Return how a peer is reached, step by step."""
-        return trace(cast("TraceShape", await self._channel.post("/v1/traceroute", {"target": target})))
+        fields = {"target": target, "timeout_s": timeout_s}
+        return trace(cast("TraceShape", await self._channel.post("/v1/traceroute", fields)))
 
-    async def connect(self, target: str) -> Connection:
-        """Establish the tunnel to a peer."""
-        return connection(cast("TunnelShape", await self._channel.post("/v1/connect", {"target": target})))
+    async def connect(self, target: str, *, timeout_s: float = 10.0) -> Connection:
+        """Establish the tunnel to a peer, and measure it."""
+        fields = {"target": target, "timeout_s": timeout_s}
+        return connection(cast("TunnelShape", await self._channel.post("/v1/connect", fields)))
+
+    async def disconnect(self, target: str) -> bool:
+        """Close the tunnel to a peer; return whether there was one. The next dial opens another."""
+        done = cast("DisconnectedShape", await self._channel.post("/v1/disconnect", {"target": target}))
+        return done["was_connected"]
 
     async def dial(self, target: str, port: int, *, timeout_s: float = 10.0) -> ClientStream:
         """Open a stream to a peer's port."""
@@ -192,7 +199,7 @@ class Client:
     @asynccontextmanager
     async def listen(self, port: int) -> AsyncIterator[AsyncIterator[ClientStream]]:
         """Accept streams to a port: yields an iterator of them; leaving the block stops listening."""
-        lines = self._channel.lines("/v1/listen", {"port": port})
+        lines = self._channel.listen(port)
         async with aclosing(lines):
             await anext(lines)  # the daemon says that it listens
 
@@ -228,25 +235,21 @@ class Client:
                 return message(cast("MessageShape", line))
         raise TimedOut("no message came")
 
-    async def handshake(self, target: str, reason: str = "") -> TrustState:
+    async def handshake(self, target: str, reason: str = "") -> TrustEntry:
         """Ask a peer for trust; returns where it stands."""
         return await self._trust_step("handshake", {"target": target, "reason": reason})
 
-    async def approve(self, target: str) -> TrustState:
+    async def approve(self, target: str) -> TrustEntry:
         """Give trust to a peer that asked; returns where it stands."""
         return await self._trust_step("approve", {"target": target})
 
-    async def reject(self, target: str, reason: str = "") -> TrustState:
+    async def reject(self, target: str, reason: str = "") -> TrustEntry:
         """Refuse trust to a peer that asked; returns where it stands."""
         return await self._trust_step("reject", {"target": target, "reason": reason})
 
-    async def untrust(self, target: str) -> TrustState:
+    async def untrust(self, target: str) -> TrustEntry:
         """Take trust back and cut the peer's links; returns where it stands."""
         return await self._trust_step("untrust", {"target": target})
-
-    async def _trust_step(self, step: str, fields: Mapping[str, object]) -> TrustState:
-        state = cast("TrustStateShape", await self._channel.post(f"/v1/trust/{step}", fields))["state"]
-        return TrustState(state)
 
     async def trusted(self) -> list[TrustEntry]:
         """Return whom the node trusts."""
@@ -272,9 +275,9 @@ class Client:
         """Walk the DHT towards a name, address or key."""
         return lookup_info(cast("LookupShape", await self._channel.post("/v1/dht/lookup", {"target": target})))
 
-    async def dht_get(self, key: str) -> list[dict[str, object]]:
-        """Return the records under a key or name."""
-        return cast("RecordsShape", await self._channel.post("/v1/dht/get", {"key": key}))["records"]
+    async def dht_get(self, target: str) -> list[dict[str, object]]:
+        """Return the records under a name, address or key."""
+        return cast("RecordsShape", await self._channel.post("/v1/dht/get", {"target": target}))["records"]
 
     async def dht_stats(self) -> dict[str, object]:
         """Return figures of the DHT."""
@@ -287,6 +290,9 @@ class Client:
     async def stop(self) -> int:
         """Have the daemon stop; returns its process id."""
         return int(cast("Mapping[str, int]", await self._channel.post("/v1/stop", {}))["pid"])
+
+    async def _trust_step(self, step: str, fields: Mapping[str, object]) -> TrustEntry:
+        return trust_entry(cast("TrustShape", await self._channel.post(f"/v1/trust/{step}", fields)))
 
 
 def _message_fields(target: str, data: bytes, port: int, timeout_s: float) -> dict[str, object]:

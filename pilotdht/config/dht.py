@@ -70,6 +70,11 @@ class DhtConfig(Section):
     parallel: int = tunable(3, low=1, high=64, reason="alpha of the Kademlia paper; slow ones free their place at once")
     """Requests of a lookup that wait for an answer at once; slow ones do not count."""
 
+    parallel_first: int = tunable(
+        2, low=1, high=64, reason="who takes the first valid record asks few at once: slow ones free their place anyway"
+    )
+    """The same for reads that take the first valid record."""
+
     paths: int = tunable(
         2, low=1, high=8, reason="d of S/Kademlia, section 4.4: one captured path does not capture a write"
     )
@@ -220,11 +225,15 @@ class DhtConfig(Section):
     """Contacts heard of that wait to be pinged."""
 
     candidate_pings_per_s: float = tunable(
-        20.0, unit="1/s", low=0.01, high=10_000, reason="a flood of strangers costs 1 % of a core"
+        2.0,
+        unit="1/s",
+        low=0.01,
+        high=10_000,
+        reason="fills a table in minutes; a flood of strangers costs 0.1 % of a core",
     )
-    """Contacts heard of that are pinged, on average."""
+    """Contacts heard of that are pinged, on average; those nearest to this node first."""
 
-    candidate_ping_burst: int = tunable(20, low=1, high=10_000, reason="a mesh that starts at once")
+    candidate_ping_burst: int = tunable(40, low=1, high=10_000, reason="two buckets of neighbours that start at once")
     """Contacts heard of that are pinged at once."""
 
     join_refreshes: int = tunable(

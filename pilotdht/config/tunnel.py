@@ -27,15 +27,6 @@ class TunnelConfig(Section):
     )
     """UDP payload of a full QUIC datagram."""
 
-    max_probed_datagram_bytes: int = tunable(
-        8900,
-        unit="bytes",
-        low=1200,
-        high=16000,
-        reason="jumbo frames of local networks and loopback: five times less work a byte; probed, never assumed",
-    )
-    """Largest UDP payload that path probing tries."""
-
     congestion_control: str = tunable(
         "bbr", reason="keeps its rate under random loss, where cubic and reno fall to a fortieth of it"
     )

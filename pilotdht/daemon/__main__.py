@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import json
 import logging
 import os
@@ -36,6 +37,7 @@ def open_real_node(config: Config, keys: KeyPair) -> AbstractAsyncContextManager
 
 def main(arguments: Sequence[str]) -> int:
     """Run a detached daemon and return its exit code."""
+    faulthandler.enable()  # a crash of the interpreter itself is told in the log too
     flags = dict(text[2:].split("=", 1) for text in arguments if text.startswith("--"))
     settings = dict(text.split("=", 1) for text in arguments if not text.startswith("--"))
     ready = int(flags["ready"]) if "ready" in flags else None

@@ -120,7 +120,7 @@ class Control:
         elif method == "POST" and path.startswith(STREAMS_PREFIX):
             await self._pipes.claim(exchange, path.removeprefix(STREAMS_PREFIX))
         elif method == "POST" and path == "/v1/listen":
-            await self._pipes.listen(exchange, await self._fields(exchange))
+            await self._pipes.listen(exchange)
         elif method == "POST" and path == "/v1/receive":
             await self._pipes.receive(exchange, await self._fields(exchange))
         else:

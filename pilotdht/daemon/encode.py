@@ -13,7 +13,6 @@ from pilotdht.daemon.shapes import (
     PeerShape,
     TraceShape,
     TrustShape,
-    TrustStateShape,
     TunnelShape,
 )
 from pilotdht.identity.address import Address
@@ -114,11 +113,6 @@ def trust_shape(entry: TrustEntry) -> TrustShape:
         "reason": entry.reason,
         "since": entry.since,
     }
-
-
-def trust_state_shape(entry: TrustEntry) -> TrustStateShape:
-    """Encode where a step of a handshake led to."""
-    return {"address": str(entry.address), "hostname": entry.hostname, "state": entry.state.value}
 
 
 def lookup_shape(lookup: LookupInfo, *, network: int) -> LookupShape:

@@ -18,7 +18,6 @@ from pilotdht.daemon.encode import (
     plain,
     trace_shape,
     trust_shape,
-    trust_state_shape,
     tunnel_shape,
 )
 from pilotdht.daemon.fields import Fields
@@ -27,6 +26,7 @@ from pilotdht.daemon.shapes import (
     AnswerShape,
     ConnectionsShape,
     ContactsShape,
+    DisconnectedShape,
     HostnamesShape,
     InfoShape,
     LookupShape,
@@ -39,13 +39,14 @@ from pilotdht.daemon.shapes import (
     StoppedShape,
     TraceShape,
     TrustedShape,
-    TrustStateShape,
+    TrustShape,
     TunnelShape,
 )
 from pilotdht.daemon.verbs import NodeVerbs
 from pilotdht.errors import TimedOut
 
 MAX_TAGS = 8
+MAX_PEERS = 10_000
 MAX_REASON_CHARS = 500
 MAX_HOSTNAMES = 1000
 """Most names told for completion: a terminal shows no more."""
@@ -138,9 +139,9 @@ async def find(call: Call) -> PeerShape:
 
 async def lookup(call: Call) -> PeersShape:
     """Find peers by a tag."""
-    tag = call.fields.text("tag")
+    tag, limit = call.fields.text("tag"), call.fields.integer("limit", 256, low=1, high=MAX_PEERS)
     call.fields.finish()
-    return {"peers": [peer_shape(peer) for peer in await call.node.lookup(tag=tag)]}
+    return {"peers": [peer_shape(peer) for peer in await call.node.lookup(tag=tag, limit=limit)]}
 
 
 async def peers(call: Call) -> ContactsShape:
@@ -178,16 +179,23 @@ async def ping(call: Call) -> PingShape:
 
 async def traceroute(call: Call) -> TraceShape:
     """Tell how a peer is reached."""
-    target = call.fields.target()
+    target, timeout_s = call.fields.target(), call.fields.seconds("timeout_s", 10.0)
     call.fields.finish()
-    return trace_shape(await call.node.traceroute(target))
+    return trace_shape(await call.node.traceroute(target, timeout_s=timeout_s))
 
 
 async def connect(call: Call) -> TunnelShape:
     """Establish a tunnel."""
+    target, timeout_s = call.fields.target(), call.fields.seconds("timeout_s", 10.0)
+    call.fields.finish()
+    return tunnel_shape(await call.node.connect(target, timeout_s=timeout_s))
+
+
+async def disconnect(call: Call) -> DisconnectedShape:
+    """Close a tunnel."""
     target = call.fields.target()
     call.fields.finish()
-    return tunnel_shape(await call.node.connect(target))
+    return {"was_connected": await call.node.disconnect(target)}
 
 
 async def request(call: Call) -> AnswerShape:
@@ -210,32 +218,32 @@ async def send(call: Call) -> SentShape:
     return {"address": str(peer.address), "port": port, "size_bytes": len(message)}
 
 
-async def handshake(call: Call) -> TrustStateShape:
+async def handshake(call: Call) -> TrustShape:
     """Ask a peer for trust."""
     target, reason = call.fields.target(), call.fields.text("reason", "", most_chars=MAX_REASON_CHARS)
     call.fields.finish()
-    return trust_state_shape(await call.node.handshake(target, reason))
+    return trust_shape(await call.node.handshake(target, reason))
 
 
-async def approve(call: Call) -> TrustStateShape:
+async def approve(call: Call) -> TrustShape:
     """Give trust to a peer that asked."""
     target = call.fields.target()
     call.fields.finish()
-    return trust_state_shape(await call.node.approve(target))
+    return trust_shape(await call.node.approve(target))
 
 
-async def reject(call: Call) -> TrustStateShape:
+async def reject(call: Call) -> TrustShape:
     """Refuse trust to a peer that asked."""
     target, reason = call.fields.target(), call.fields.text("reason", "", most_chars=MAX_REASON_CHARS)
     call.fields.finish()
-    return trust_state_shape(await call.node.reject(target, reason))
+    return trust_shape(await call.node.reject(target, reason))
 
 
-async def untrust(call: Call) -> TrustStateShape:
+async def untrust(call: Call) -> TrustShape:
     """Take trust back."""
     target = call.fields.target()
     call.fields.finish()
-    return trust_state_shape(await call.node.untrust(target))
+    return trust_shape(await call.node.untrust(target))
 
 
 async def trusted(call: Call) -> TrustedShape:
@@ -260,9 +268,9 @@ async def dht_lookup(call: Call) -> LookupShape:
 
 async def dht_get(call: Call) -> RecordsShape:
     """Tell the records under a key or name."""
-    key = call.fields.text("key")
+    target = call.fields.target()
     call.fields.finish()
-    records = await call.node.dht_get(key)
+    records = await call.node.dht_get(target)
     return {"records": [{name: plain(value) for name, value in record.items()} for record in records]}
 
 
@@ -294,6 +302,7 @@ DOERS: Mapping[str, Handler] = {
     "/v1/ping": ping,
     "/v1/traceroute": traceroute,
     "/v1/connect": connect,
+    "/v1/disconnect": disconnect,
     "/v1/request": request,
     "/v1/send": send,
     "/v1/trust/handshake": handshake,

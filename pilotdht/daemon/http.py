@@ -14,12 +14,16 @@ from dataclasses import dataclass
 
 import h11
 
+from pilotdht import __version__
 from pilotdht.config.daemon import DaemonConfig
 from pilotdht.daemon.envelope import error_envelope, http_status, ok_envelope
 from pilotdht.daemon.metrics import DaemonMetrics
 from pilotdht.errors import InternalError, InvalidArgument, PilotError, TimedOut
 
 JSON_TYPE = "application/json"
+
+VERSION_HEADER = ("pilotdht-version", __version__)
+"""On every answer, so that a client of another version can say so."""
 
 _READ_BYTES = 65536
 _CLOSE_LIMIT_S = 1.0
@@ -116,8 +120,24 @@ class Exchange:
             if len(self._http.trailing_data[0]) > _READ_BYTES:
                 raise ClientGone
 
-    async def while_wanted(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run ``work`` until it ends or the client closes the connection; call it after the body was read.
+    async def until_body_ends(self) -> None:
+        """Wait until the client ends the request's body.
+
+        Raises:
+            ClientGone: it closed the connection instead.
+        """
+        while await self.read_chunk() is not None:
+            pass
+
+    async def while_wanted(
+        self, work: Callable[[], Awaitable[None]], *, until: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Run ``work`` until it ends, or the client does not want it any more.
+
+        Args:
+            work: what the client waits for.
+            until: returns when the client wants ``work`` to end; absent: it wants it as long as it is there, and the
+                body has been read.
 
         Raises:
             ClientGone: the client closed first, and the work was cancelled.
@@ -131,10 +151,14 @@ class Exchange:
             is_done = True
             watcher.cancel()
 
+        async def watch() -> None:
+            await (self.until_gone if until is None else until)()
+            worker.cancel()
+
         try:
             async with asyncio.TaskGroup() as group:
-                watcher = group.create_task(self.until_gone())
-                group.create_task(run())
+                watcher = group.create_task(watch())
+                worker = group.create_task(run())
         except BaseExceptionGroup as errors:
             if not is_done:  # a client that closes once it has all is not gone
                 raise first_error(errors) from errors
@@ -142,7 +166,7 @@ class Exchange:
     async def answer(self, status: int, content_type: str, body: bytes) -> None:
         """Answer with one body of known length."""
         self.is_started = True
-        headers = [("content-type", content_type), ("content-length", str(len(body)))]
+        headers = [VERSION_HEADER, ("content-type", content_type), ("content-length", str(len(body)))]
         if self._http.their_state not in (h11.DONE, h11.IDLE):
             headers.append(("connection", "close"))  # what is left of the request is not waited for
         await self._send(h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage())
@@ -159,7 +183,8 @@ class Exchange:
     async def start(self, content_type: str, headers: Sequence[tuple[str, str]] = ()) -> None:
         """Begin an answer of unknown length."""
         self.is_started = True
-        await self._send(h11.Response(status_code=200, headers=[("content-type", content_type), *headers]))
+        all_headers = [VERSION_HEADER, ("content-type", content_type), *headers]
+        await self._send(h11.Response(status_code=200, headers=all_headers))
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the answer; waits while the client reads too slowly."""
@@ -287,7 +312,7 @@ class HttpServer:
             self._tasks[task] = True
             await self._serve(Exchange(http, reader, writer, head))
             self._tasks[task] = False
-            if http.our_state is not h11.DONE or http.their_state is not h11.DONE:
+            if self._is_closed or http.our_state is not h11.DONE or http.their_state is not h11.DONE:
                 return  # the client, or we, want it closed; or the request was not read to its end
             http.start_next_cycle()
 

@@ -2,7 +2,8 @@
 
 A pipe is one HTTP request whose body is what the client writes and whose answer is what the peer writes, both at the
 same time; :mod:`pilotdht.daemon.frames` says how ends and errors travel. A listener is one request that names each
-incoming stream as a line of JSON; the listener claims it by opening ``/v1/streams/NAME`` as a pipe.
+incoming stream as a line of JSON and lasts as long as its body; each stream is claimed by opening ``/v1/streams/NAME``
+as a pipe.
 """
 
 from __future__ import annotations
@@ -67,11 +68,16 @@ class Pipes:
         timer.cancel()
         await self._pump(stream, exchange)
 
-    async def listen(self, exchange: Exchange, fields: Fields) -> None:
-        """Tell the port once it is open, then name its incoming streams, line by line, until the client closes."""
+    async def listen(self, exchange: Exchange) -> None:
+        """Tell ``?port=…`` once it is open, then name its incoming streams, line by line, until the body ends.
+
+        The request's body is empty and stays open: ending it closes the port, and the answer ends when it is closed.
+        """
+        fields = _query_fields(exchange.request.query)
         port = fields.port()
         fields.finish()
         lines = _Lines(exchange)
+        offered: list[str] = []
 
         async def work() -> None:
             async with self._node.listen(port) as streams:
@@ -81,9 +87,16 @@ class Pipes:
                         self._metrics.refused_unclaimed.inc()
                         stream.abort()
                     else:
-                        await lines.write(self._offer(stream))
+                        offer = self._offer(stream)
+                        offered[:] = [name for name in offered if name in self._unclaimed] + [offer["stream"]]
+                        await lines.write(offer)
 
-        await lines.run(work)
+        try:
+            await lines.run(work, until=exchange.until_body_ends)
+        finally:
+            for name in offered:
+                if name in self._unclaimed:
+                    self._drop_unclaimed(name)
 
     async def receive(self, exchange: Exchange, fields: Fields) -> None:
         """Tell messages from the inbox, line by line, until as many came as were asked for."""
@@ -181,14 +194,18 @@ class _Lines:
         """Send one result."""
         await self._write_line(dict(ok_envelope(data)))
 
-    async def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Run ``work`` while the client listens; end the answer, with the error as its last line if there was one."""
+    async def run(
+        self, work: Callable[[], Awaitable[None]], *, until: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Run ``work`` while the client wants it; end the answer, with the error as its last line if there was one."""
         try:
-            await self._exchange.while_wanted(work)
+            await self._exchange.while_wanted(work, until=until)
         except PilotError as error:
             if not self._exchange.is_started:
                 raise
             await self._write_line(dict(error_envelope(error)))
+        if not self._exchange.is_started:
+            await self._exchange.start(LINES_TYPE)
         await self._exchange.finish()
 
     async def _write_line(self, content: Mapping[str, object]) -> None:

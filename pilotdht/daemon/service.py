@@ -149,6 +149,7 @@ async def _serve(
                     "hostname": info.hostname,
                     "tags": list(info.tags),
                     "endpoints": [str(endpoint) for endpoint in info.endpoints],
+                    "is_joined": info.is_joined,
                     "socket": str(paths.socket),
                     "data_dir": str(paths.data_dir),
                     "log": str(paths.log_file),

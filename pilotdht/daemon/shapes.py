@@ -123,6 +123,12 @@ class TunnelShape(TypedDict):
     rtt_s: float
 
 
+class DisconnectedShape(TypedDict):
+    """Whether there was a tunnel to close."""
+
+    was_connected: bool
+
+
 class AnswerShape(TypedDict):
     """The answer to a message."""
 
@@ -181,14 +187,6 @@ class PendingShape(TypedDict):
     pending: list[TrustShape]
 
 
-class TrustStateShape(TypedDict):
-    """What a step of a handshake led to."""
-
-    address: str
-    hostname: str
-    state: str
-
-
 class LookupContactShape(TypedDict):
     """A contact that a lookup ended at."""
 
@@ -228,6 +226,7 @@ class StartedShape(TypedDict):
     hostname: str
     tags: list[str]
     endpoints: list[str]
+    is_joined: bool
     socket: str
     data_dir: str
     log: str

@@ -92,7 +92,7 @@ class NodeVerbs(Protocol):
         """Resolve a name, address, did:key or alias."""
         ...
 
-    async def lookup(self, *, tag: str) -> Sequence[Peer]:
+    async def lookup(self, *, tag: str, limit: int = 256) -> Sequence[Peer]:
         """Return the peers that carry a tag."""
         ...
 
@@ -100,11 +100,11 @@ class NodeVerbs(Protocol):
         """Return the round-trip time over the tunnel."""
         ...
 
-    async def traceroute(self, target: str) -> Trace:
+    async def traceroute(self, target: str, *, timeout_s: float = 10.0) -> Trace:
         """Return how a peer is reached."""
         ...
 
-    async def connect(self, target: str) -> Connection:
+    async def connect(self, target: str, *, timeout_s: float = 10.0) -> Connection:
         """Establish the tunnel."""
         ...
 
@@ -128,6 +128,10 @@ class NodeVerbs(Protocol):
         """Take the oldest message from the inbox, or wait for one."""
         ...
 
+    async def disconnect(self, target: str) -> bool:
+        """Close the tunnel to a peer; returns whether there was one."""
+        ...
+
     async def handshake(self, target: str, reason: str = "") -> TrustEntry:
         """Ask a peer for trust; returns where it stands."""
         ...
@@ -148,6 +152,6 @@ class NodeVerbs(Protocol):
         """Walk the DHT towards a name, address or key."""
         ...
 
-    async def dht_get(self, key: str) -> Sequence[Mapping[str, object]]:
+    async def dht_get(self, target: str) -> Sequence[Mapping[str, object]]:
         """Return the records under a key or name."""
         ...

@@ -7,7 +7,7 @@ on top.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -29,7 +29,7 @@ from pilotdht.dht.sequence import SequenceClock
 from pilotdht.dht.snapshot import Snapshot, snapshot_untrusted
 from pilotdht.dht.store import RecordStore
 from pilotdht.dht.writes import PutReport, Writer
-from pilotdht.errors import BadMessage
+from pilotdht.errors import BadMessage, PilotError
 from pilotdht.identity.ids import NodeId, PublicKey
 from pilotdht.identity.keys import KeyPair
 from pilotdht.net.doors import Doors
@@ -224,18 +224,21 @@ class Dht:
     async def bootstrap(self, contacts: Sequence[Contact]) -> int:
         """Ask contacts for our neighbourhood and get to know some of every region; return how many nodes answered.
 
+        Zero when none of them is a server: nobody could be asked anything later.
+
         Raises:
             Overloaded: too many requests of this node wait already.
             NodeClosed: the node was closed.
         """
         lookup = self._searcher.begin(self._own_id, extra=contacts, answers_wanted=self._config.bucket_size)
         await self._searcher.walk(lookup, FindNode(self._own_id))
-        if not lookup.answers:
+        if not lookup.answers or not len(self.table):
             return 0
+        self.table.begin_anew(asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._announce(lookup))
+            group.create_task(self._as_courtesy(self._announce(lookup)))
             if lookup.ending is not Ending.EXHAUSTED:  # else all that exist were asked
-                group.create_task(self._look_around())
+                group.create_task(self._as_courtesy(self._look_around()))
         return lookup.answers
 
     async def find_node(self, target: NodeId, *, limit: int | None = None) -> NodesFound:
@@ -261,7 +264,7 @@ class Dht:
             Overloaded: too many requests of this node wait already.
             NodeClosed: the node was closed.
         """
-        wanted = self._config.quorum if quorum is None else quorum
+        wanted = self._config.quorum if quorum is None else max(1, quorum)
         read = partial(self._get_record, key, signer=signer, quorum=wanted)
         return await self._merged(("record", key, signer, wanted), read)
 
@@ -359,10 +362,11 @@ class Dht:
 
     async def _find_node(self, target: NodeId, limit: int | None, operation: str) -> NodesFound:
         started = asyncio.get_running_loop().time()
-        lookup = self._searcher.begin(target)
+        wanted = self._config.replicas if limit is None else limit
+        lookup = self._searcher.begin(target, answers_wanted=max(wanted, self._config.replicas))
         await self._searcher.walk(lookup, FindNode(target))
         self._count(operation, "done" if lookup.answers else "failed", started, lookup)
-        closest = lookup.closest(self._config.replicas if limit is None else limit)
+        closest = lookup.closest(wanted)
         return NodesFound(
             contacts=tuple(one.contact for one in closest),
             requests=lookup.requests,
@@ -370,6 +374,12 @@ class Dht:
             duration_s=asyncio.get_running_loop().time() - started,
             ending=cast("Ending", lookup.ending),
         )
+
+    async def _as_courtesy(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except PilotError:
+            self._metrics.reject("join_cut_short")
 
     async def _announce(self, lookup: Lookup) -> None:
         """Ask our neighbours a second time, now with the tokens that they gave us.

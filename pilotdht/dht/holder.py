@@ -72,21 +72,21 @@ class Holder:
         """Return the contacts closest to a point."""
         self._metrics.served["find_node"] += 1
         contacts = self._contacts(request.target, sender, self._config.contacts_per_node_reply)
-        return Nodes(contacts, self._token(sender))
+        return Nodes(contacts, self._token(sender, request.target))
 
     def find_record(self, request: FindRecord, sender: Sender) -> FoundRecord:
         """Return a record when one is held, and the contacts closest to its key."""
         self._metrics.served["find_record"] += 1
         wire = self._store.find_record(request.key, request.signer, self._unix_time())
         contacts = self._contacts(request.key, sender, self._config.contacts_per_value_reply)
-        return FoundRecord(wire, contacts, self._token(sender))
+        return FoundRecord(wire, contacts, self._token(sender, request.key))
 
     def find_entries(self, request: FindEntries, sender: Sender) -> FoundEntries:
         """Return a page of entries, and the contacts closest to their key."""
         self._metrics.served["find_entries"] += 1
         entries, total = self._store.find_entries(request.key, request.start, MAX_ENTRIES, self._unix_time())
         contacts = self._contacts(request.key, sender, self._config.contacts_per_value_reply)
-        return FoundEntries(tuple(entries), total, contacts, self._token(sender))
+        return FoundEntries(tuple(entries), total, contacts, self._token(sender, request.key))
 
     def store(self, request: Store, sender: Sender) -> Stored:
         """Keep a record, or say why not."""
@@ -146,8 +146,9 @@ class Holder:
         asker = sender.contact.node_id
         return tuple([one for one in contacts if one.node_id != asker][:limit])
 
-    def _token(self, sender: Sender) -> bytes:
-        return b"" if self._store.is_full else self._requester.store_token(sender)
+    def _token(self, sender: Sender, key: bytes) -> bytes:
+        """Return a store token, or none when nothing under that key could be kept: the writer goes elsewhere."""
+        return self._requester.store_token(sender) if self._store.has_room_for(key) else b""
 
 
 def _bit_length(number: int) -> int:

@@ -36,7 +36,7 @@ class State(Enum):
     ANSWERED = "answered"
     """It answered."""
     SILENT = "silent"
-    """It answered at none of its endpoints."""
+    """It answered at none of its endpoints, or as a client: it counts for nothing."""
 
 
 class Ending(Enum):
@@ -137,6 +137,7 @@ class Lookup:
         config: DhtConfig,
         prefixes: PrefixRule,
         answers_wanted: int,
+        parallel: int | None = None,
         paths: int = 1,
         verified: Callable[[NodeId], Contact | None] = _nobody,
         is_doubted: Callable[[Contact], bool] = _never,
@@ -150,6 +151,7 @@ class Lookup:
             config: bounds.
             prefixes: what contacts are counted under.
             answers_wanted: so many of the closest live contacts must have answered.
+            parallel: requests that wait at once; as configured when absent.
             paths: how many disjoint paths; no more than there are seeds.
             verified: returns the contact with a verified endpoint, which is preferred over hearsay.
             is_doubted: whether a contact did not answer lately, and has not since.
@@ -173,6 +175,7 @@ class Lookup:
         self._verified = verified
         self._is_doubted = is_doubted
         self._answers_wanted = answers_wanted
+        self._parallel = config.parallel if parallel is None else parallel
         self._candidates: dict[int, Candidate] = {}
         starts = list(seeds)
         self._views: list[list[int]] = [[] for _ in range(max(1, min(paths, len(starts))))]
@@ -200,11 +203,11 @@ class Lookup:
         is_waiting = False
         frontiers = [self._frontier(path) for path in range(len(self._views))]
         progress = True
-        while progress and self._in_window < self._config.parallel and self.requests < self._config.max_requests:
+        while progress and self._in_window < self._parallel and self.requests < self._config.max_requests:
             progress = False
             for path, frontier in enumerate(frontiers):
                 heard = next((one for one in frontier if one.state is State.HEARD), None)
-                if heard is not None and self._in_window < self._config.parallel:
+                if heard is not None and self._in_window < self._parallel:
                     wanted.append(self._ask(heard, path))
                     progress = True
         full_sets = 0
@@ -223,13 +226,18 @@ class Lookup:
             self.ending = Ending.CLOSEST_ANSWERED if full_sets == len(frontiers) else Ending.EXHAUSTED
         return wanted
 
-    def answered(self, contact: Contact, contacts: Sequence[Contact], *, token: bytes = b"") -> None:
-        """Take in a reply: the contacts that it names, and a store token."""
+    def answered(
+        self, contact: Contact, contacts: Sequence[Contact], *, token: bytes = b"", is_client: bool = False
+    ) -> None:
+        """Take in a reply: the contacts that it names, and a store token.
+
+        A client's contacts are used, but it counts for nothing: others could not reach what is written there.
+        """
         candidate = self._asked(contact)
         if candidate is None:
             return
         self._leave_window(candidate)
-        candidate.enter(State.ANSWERED)
+        candidate.enter(State.SILENT if is_client else State.ANSWERED)
         candidate.token = token
         self.answers += 1
         self.hops = max(self.hops, candidate.depth)

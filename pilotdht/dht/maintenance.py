@@ -74,6 +74,7 @@ class Maintenance:
         on_tick: Callable[[], None],
     ) -> None:
         self._own_id = own_id
+        self._own_point = int.from_bytes(own_id, "big")
         self._config = config
         self._table = table
         self._searcher = searcher
@@ -97,7 +98,7 @@ class Maintenance:
     def heard(self, sender: Sender) -> None:
         """Queue whoever asked us something, to be verified by a request of ours."""
         contact = sender.contact
-        if contact.node_id in self._candidates or not self._table.has_use_for(contact.node_id):
+        if contact.node_id in self._candidates or not self._table.has_use_for(contact):
             return
         if len(self._candidates) >= self._config.candidate_queue:
             self._metrics.candidates_dropped += 1
@@ -162,17 +163,20 @@ class Maintenance:
                     self._table.swap_silent(node_id)
 
     def _next_waiting(self) -> Contact | None:
-        """Return whom to ping next, contacts of the table first; absent when nobody waits."""
+        """Return whom to ping next: contacts of the table, then those nearest to us; absent when nobody waits."""
         if self._proofs:
             node_id = next(iter(self._proofs))
             self._proving[node_id] = None
             return self._proofs.pop(node_id)
         while self._candidates:
-            node_id = next(iter(self._candidates))
-            contact = self._candidates.pop(node_id)
-            if self._table.has_use_for(node_id):
+            nearest = min(self._candidates.values(), key=self._distance)
+            contact = self._candidates.pop(nearest.node_id)
+            if self._table.has_use_for(contact):
                 return contact
         return None
+
+    def _distance(self, contact: Contact) -> int:
+        return contact.point ^ self._own_point
 
     async def _tick(self, now: float) -> None:
         config = self._config

@@ -17,7 +17,7 @@ from pilotdht.dht.reads import Reader
 from pilotdht.dht.sequence import SequenceClock
 from pilotdht.dht.store import WITHDRAWAL_TTL_S
 from pilotdht.dht.writes import PutReport, Writer
-from pilotdht.errors import PilotError
+from pilotdht.errors import InternalError, PilotError
 from pilotdht.identity.keys import KeyPair
 from pilotdht.wire.records import NodeRecord, Record, SignedRecord, TagEntry, sign_record
 
@@ -110,8 +110,7 @@ class Publisher:
         held = self._publications.pop(name, None)
         if held is None or held.last is None:
             return False
-        record = withdrawal_of(held.last.record, self._sequence.next_ms(self._unix_time()))
-        await self._writer.put(sign_record(self._keys, record))
+        await self._end(held.last)
         return True
 
     async def withdraw_all(self) -> None:
@@ -145,11 +144,11 @@ class Publisher:
         now = asyncio.get_running_loop().time()
         held.due_s = now + held.retry_s  # whatever happens below, it is tried again
         report = await self._put(held)
-        for _ in range(self._config.max_shards):
-            if not (report.is_full and self._move_on(held)):
-                break
+        while report.is_full and self._is_current(held) and (left := self._move_on(held)) is not None:
+            if report.acks:
+                await self._end(left)
             report = await self._put(held)
-        if report.is_outdated and held.last is not None and await self._learn(held.last):
+        if report.is_outdated and held.last is not None and await self._learn(held.last) and self._is_current(held):
             report = await self._put(held)
         held.is_kept = report.is_kept
         if report.is_kept and held.last is not None:
@@ -167,16 +166,29 @@ class Publisher:
         record = held.build(self._sequence.next_ms(self._unix_time()))
         if held.shard and isinstance(record, TagEntry):
             record = replace(record, shard=held.shard)
-        held.last = sign_record(self._keys, record)
+        try:
+            held.last = sign_record(self._keys, record)
+        except ValueError as error:
+            raise InternalError(f"the record {held.name!r} cannot be signed: {error}") from error
         return await self._writer.put(held.last)
 
-    def _move_on(self, held: Publication) -> bool:
+    def _move_on(self, held: Publication) -> SignedRecord | None:
+        """Go to the next shard and return what was written to the one before; absent when there is no next."""
         if held.last is None or not isinstance(held.last.record, TagEntry):
-            return False
+            return None
         if held.shard + 1 >= self._config.max_shards:
-            return False
+            return None
         held.shard += 1
-        return True
+        return held.last
+
+    def _is_current(self, held: Publication) -> bool:
+        """Return whether it was not withdrawn meanwhile: what was withdrawn must not be written again."""
+        return self._publications.get(held.name) is held
+
+    async def _end(self, signed: SignedRecord) -> None:
+        """Tell the holders of a record that it is over."""
+        record = withdrawal_of(signed.record, self._sequence.next_ms(self._unix_time()))
+        await self._writer.put(sign_record(self._keys, record))
 
     async def _learn(self, signed: SignedRecord) -> bool:
         """Find out what newer record of ours is known, from before our memory was lost; return whether one is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from pilotdht.config.dht import DhtConfig
@@ -51,7 +52,10 @@ class Reader:
         own = self._store.find_record(key, signer, self._unix_time())
         if own is not None and tally.take(None, own):
             return tally.live_winner(), None
-        lookup = self._searcher.begin(key, paths=self._config.paths if quorum > 1 else 1)
+        if quorum > 1:
+            lookup = self._searcher.begin(key, paths=self._config.paths)
+        else:
+            lookup = self._searcher.begin(key, parallel=self._config.parallel_first)
 
         def on_reply(contact: Contact, reply: Reply) -> bool:
             return isinstance(reply, FoundRecord) and tally.take(contact, reply.record)
@@ -95,7 +99,11 @@ class Reader:
         # One liar must not make every reader ask for shards that do not exist: the second highest word counts.
         claims = sorted((total for _, total in totals.values()), reverse=True)
         most = max(most, claims[1] if len(claims) > 1 else 0)
-        await self._read_on(key, tally, totals)
+        try:
+            async with asyncio.timeout(self._config.lookup_timeout_s):
+                await self._read_on(key, tally, totals)
+        except TimeoutError:
+            self._metrics.reject("read_cut_short")
         return list(tally.entries.values()), most, lookup
 
     def _tally(self, key: RecordKey, signer: PublicKey | None, quorum: int) -> RecordTally:

@@ -213,6 +213,16 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         self._evict(bucket, known)
         return True
 
+    def leave(self, node_id: NodeId) -> None:
+        """Take out a contact that says it cannot be reached from outside."""
+        point = int.from_bytes(node_id, "big")
+        bucket = self.bucket_of(point)
+        bucket.replacement_nodes.pop(point, None)
+        known = bucket.nodes.get(point)
+        if known is not None:
+            self._leave(bucket, known)
+            self._promote(bucket)
+
     def oldest_of_full(self, node_id: NodeId, now: float) -> KnownContact | None:
         """Return the contact that has to prove itself for a spare of the same bucket; absent when none has to."""
         bucket = self.bucket_of(int.from_bytes(node_id, "big"))
@@ -231,14 +241,15 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         self._evict(bucket, known)
         return True
 
-    def has_use_for(self, node_id: NodeId) -> bool:
+    def has_use_for(self, contact: Contact) -> bool:
         """Return whether a contact would become something here if it were verified."""
-        point = int.from_bytes(node_id, "big")
+        point = contact.point
         bucket = self.bucket_of(point)
         if point == self._own or point in bucket.nodes or point in bucket.replacement_nodes:
             return False
-        is_open = len(bucket.nodes) < self._config.bucket_size or self._may_split(bucket)
-        return is_open or len(bucket.replacement_nodes) < self._config.replacements_per_bucket
+        if len(bucket.nodes) < self._config.bucket_size or self._may_split(bucket):
+            return self._has_room(bucket, contact)
+        return len(bucket.replacement_nodes) < self._config.replacements_per_bucket
 
     def live_count(self) -> int:
         """Return how many contacts have not failed so often that they would be evicted."""
@@ -257,6 +268,11 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
     def looked_up(self, target: bytes, now: float) -> None:
         """Note that a lookup of ``target`` ended."""
         self.bucket_of(int.from_bytes(target, "big")).looked_up_s = now
+
+    def begin_anew(self, now: float) -> None:
+        """Note that this node has just joined: no part of the table is stale yet."""
+        for bucket in self.buckets:
+            bucket.looked_up_s = now
 
     def saved(self, limit: int) -> list[Contact]:
         """Return up to ``limit`` contacts worth meeting again, most recent success first."""

@@ -44,7 +44,13 @@ class Searcher:
         self._silences: OrderedDict[Contact, float] = OrderedDict()
 
     def begin(
-        self, target: bytes, *, paths: int = 1, extra: Sequence[Contact] = (), answers_wanted: int | None = None
+        self,
+        target: bytes,
+        *,
+        paths: int = 1,
+        extra: Sequence[Contact] = (),
+        answers_wanted: int | None = None,
+        parallel: int | None = None,
     ) -> Lookup:
         """Return a lookup that starts from the nearest known contacts, and from ``extra`` ones."""
         seeds = self._table.nearest(target, self._config.bucket_size)
@@ -55,6 +61,7 @@ class Searcher:
             config=self._config,
             prefixes=self._prefixes,
             paths=paths,
+            parallel=parallel,
             answers_wanted=self._config.replicas if answers_wanted is None else answers_wanted,
             verified=self._verified,
             is_doubted=self._is_doubted,
@@ -85,23 +92,21 @@ class Searcher:
         self._table.looked_up(lookup.target, asyncio.get_running_loop().time())
 
     async def ask_each(self, contacts: Sequence[Contact], message: Request) -> list[Contact]:
-        """Ask every contact the same, a few at a time; return those that answered, in order of their answers."""
+        """Ask contacts the same, a few at a time; return those that answered in time, in order of their answers."""
         answered: list[Contact] = []
         waiting = list(reversed(contacts))
-        async with self._requester.calls() as calls:
-            free = self._config.parallel
-            while waiting or calls.outstanding:
-                while waiting and free > 0:
-                    free -= 1
-                    self.start(calls, waiting.pop(), message)
-                if not calls.outstanding:
-                    break
-                outcome = await calls.next()
-                self.note(outcome)
-                if isinstance(outcome, Answered):
-                    answered.append(outcome.contact)
-                if not isinstance(outcome, Slow):
-                    free += 1
+        try:
+            async with asyncio.timeout(self._config.lookup_timeout_s), self._requester.calls() as calls:
+                while waiting or calls.outstanding:
+                    while waiting and calls.outstanding < self._config.parallel:
+                        if not self.start(calls, waiting.pop(), message):
+                            return answered
+                    outcome = await calls.next()
+                    self.note(outcome)
+                    if isinstance(outcome, Answered):
+                        answered.append(outcome.contact)
+        except TimeoutError:
+            pass
         return answered
 
     def start(self, calls: Calls, contact: Contact, message: Request) -> bool:
@@ -127,6 +132,7 @@ class Searcher:
         self._silences.pop(contact, None)
         self.on_answer(outcome.answer)
         if outcome.answer.is_client:
+            self._table.leave(contact.node_id)
             return
         insertion = self._table.verified(contact, now)
         if insertion is Insertion.ADDED:
@@ -142,7 +148,7 @@ class Searcher:
         elif isinstance(outcome, Answered):
             reply = outcome.answer.message
             if isinstance(reply, Nodes | FoundRecord | FoundEntries):
-                lookup.answered(contact, reply.contacts, token=reply.store_token)
+                lookup.answered(contact, reply.contacts, token=reply.store_token, is_client=outcome.answer.is_client)
                 if on_reply is not None and on_reply(contact, reply):
                     lookup.end(Ending.SATISFIED)
         else:

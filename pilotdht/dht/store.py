@@ -28,7 +28,14 @@ from pilotdht.dht.cache import RecordCache
 from pilotdht.dht.prefixes import Prefix
 from pilotdht.identity.ids import NodeId, PublicKey
 from pilotdht.wire.messages import StoreCode
-from pilotdht.wire.records import CLOCK_SKEW_S, FINAL_SEQUENCE, RecordKey, RecordKind, SignedRecord
+from pilotdht.wire.records import (
+    CLOCK_SKEW_S,
+    FINAL_SEQUENCE,
+    MAX_RECORD_BYTES,
+    RecordKey,
+    RecordKind,
+    SignedRecord,
+)
 
 SLOT_OVERHEAD_BYTES = 400
 """What a record takes in memory beside its bytes, about."""
@@ -104,10 +111,14 @@ class RecordStore:
         for signers in self._keys.values():
             yield from signers.values()
 
-    @property
-    def is_full(self) -> bool:
-        """No memory is left: whoever wants to write should go elsewhere."""
-        return self.size_bytes + SLOT_OVERHEAD_BYTES > self._config.store_bytes
+    def has_room_for(self, key: bytes) -> bool:
+        """Return whether something under ``key`` may be kept: there is memory, or a record farther away to give up."""
+        if self.size_bytes + SLOT_OVERHEAD_BYTES + MAX_RECORD_BYTES <= self._config.store_bytes:
+            return True
+        while self._by_distance and not self._is_current(self._by_distance[0][3]):
+            heapq.heappop(self._by_distance)
+        own_distance = int.from_bytes(key, "big") ^ self._own
+        return bool(self._by_distance) and -self._by_distance[0][0] > own_distance
 
     def holds(self, key: RecordKey, wire: bytes) -> bool:
         """Return whether these very bytes are kept under ``key``."""

@@ -13,7 +13,7 @@ from pilotdht.dht.lookup import Candidate, Lookup
 from pilotdht.dht.metrics import DhtMetrics
 from pilotdht.dht.requester import Requester
 from pilotdht.dht.search import Searcher
-from pilotdht.errors import PilotError
+from pilotdht.errors import NodeClosed, PilotError
 from pilotdht.identity.ids import NodeId, distance
 from pilotdht.net.outcomes import Answered, Outcome, Slow
 from pilotdht.tasks import TaskScope
@@ -31,7 +31,7 @@ class PutReport:
     wanted: int
     """Acknowledgements that make the write a success: fewer than usual in a small mesh."""
     answers: dict[StoreCode, int]
-    """What holders answered, so far."""
+    """What holders answered, so far; those that gave no store token count as full."""
     silent: int
     """Holders that did not answer, so far."""
     lookup: Lookup
@@ -105,10 +105,14 @@ class Writer:
             replicas -= 1
             own_acks = self._holder.keep_own(signed) is StoreCode.STORED
         targets = [one for one in near if one.token]
-        wanted = max(1, min(self._config.write_acks, own_acks + len(targets)))
+        wanted = max(1, min(self._config.write_acks, own_acks + len(near)))
         delivery = _Delivery(own_acks, wanted)
+        delivery.answers[StoreCode.FULL] = sum(1 for one in near[:replicas] if not one.token)
         if targets:
-            self._scope.start(self._deliver(delivery, signed, targets, replicas), name="put")
+            try:
+                self._scope.start(self._deliver(delivery, signed, targets, replicas), name="put")
+            except RuntimeError as error:
+                raise NodeClosed("the node was closed while a record was written") from error
             await delivery.is_decided.wait()
         return PutReport(
             acks=delivery.acks,
@@ -125,9 +129,13 @@ class Writer:
         if self._background + len(targets) > self._config.background_writes:
             self._metrics.background["dropped"] += len(targets)
             return
+        try:
+            self._scope.start(self._push(list(targets), signed), name=reason)
+        except RuntimeError:  # the node is being closed
+            self._metrics.background["dropped"] += len(targets)
+            return
         self._background += len(targets)
         self._metrics.background[reason] += len(targets)
-        self._scope.start(self._push(list(targets), signed), name=reason)
 
     async def _push(self, targets: list[Candidate], signed: SignedRecord) -> None:
         try:

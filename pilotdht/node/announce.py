@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Protocol
@@ -48,6 +49,7 @@ class Announcer:
         self._announced: Profile | None = None
         self._names: dict[str, None] = {}
         self._busy = asyncio.Lock()
+        self._changed = asyncio.Event()
 
     async def announce(self) -> None:
         """Publish what is not published as it should be, and withdraw what is not true any more.
@@ -71,10 +73,18 @@ class Announcer:
                 for name, build in changed.items():
                     group.create_task(self._publish(name, build))
 
+    def look_soon(self) -> None:
+        """Look for a change now, when nothing useful was announced so far: somebody answered for the first time."""
+        if self._announced is not None and not self._announced.endpoints:
+            self._changed.set()
+
     async def keep_announced(self) -> None:
         """Announce each change; ends only by cancellation."""
         while True:
-            await asyncio.sleep(CHECK_INTERVAL_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHECK_INTERVAL_S):
+                    await self._changed.wait()
+            self._changed.clear()
             try:
                 await self.announce()
             except PilotError as error:

@@ -125,6 +125,7 @@ class Life:
         rooms.tunnels.listen(WellKnownPort.ECHO, echo)
         rooms.tunnels.listen(WellKnownPort.TRUST, rooms.handshakes.handle)
         rooms.tunnels.on_link_up(lambda link: rooms.handshakes.on_peer_up(link.peer_key))
+        rooms.socket.rpc.on_reachable(lambda _contact, _rtt_s: rooms.announcer.look_soon())
         rooms.handshakes.start()
         self.mailboxes = Mailboxes(rooms.tunnels)
 

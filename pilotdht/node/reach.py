@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pilotdht.errors import LinkClosed, RemoteError, TimedOut, Unreachable
@@ -21,6 +21,7 @@ from pilotdht.tunnel.header import OptionValue
 from pilotdht.tunnel.link import Link
 from pilotdht.tunnel.stream import Stream
 from pilotdht.tunnel.tunnels import Tunnels
+from pilotdht.wire.endpoint import Endpoint
 
 MAX_REMEMBERED = 4096
 """Peers remembered; the one resolved longest ago goes first."""
@@ -49,14 +50,23 @@ class _Remembered:
 class Reach:
     """Turns targets into peers, links and streams."""
 
-    def __init__(self, *, resolver: Resolves, tunnels: Tunnels, remember_s: float) -> None:
+    def __init__(
+        self,
+        *,
+        resolver: Resolves,
+        tunnels: Tunnels,
+        verified: Callable[[PublicKey], Endpoint | None],
+        remember_s: float,
+    ) -> None:
         """Make it.
 
         Args:
             resolver: finds peers.
             tunnels: dials them.
+            verified: returns where a key has answered this node, when it has; tried after what the peer published.
             remember_s: how long a resolved peer is used without resolving it again.
         """
+        self._verified = verified
         self._resolver = resolver
         self._tunnels = tunnels
         self._remember_s = remember_s
@@ -81,6 +91,9 @@ class Reach:
             return known.peer
         self.forget(text)
         peer = await self._resolver.find(text)
+        verified = self._verified(peer.public_key)
+        if verified is not None and verified not in peer.endpoints:
+            peer = replace(peer, endpoints=(*peer.endpoints, verified))
         if self._remember_s > 0:
             self._remembered[text] = _Remembered(peer, self._loop.time() + self._remember_s)
             if len(self._remembered) > MAX_REMEMBERED:

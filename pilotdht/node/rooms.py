@@ -13,7 +13,7 @@ from pilotdht.config.config import Config
 from pilotdht.dht.dht import Dht
 from pilotdht.dht.metrics import DhtMetrics
 from pilotdht.errors import LinkClosed, TimedOut
-from pilotdht.identity.ids import PublicKey
+from pilotdht.identity.ids import PublicKey, node_id_of
 from pilotdht.identity.keys import KeyPair, did_of
 from pilotdht.names.own import Profile
 from pilotdht.names.resolve import Resolver
@@ -110,7 +110,12 @@ class Rooms:
         self.socket.set_quic_handler(self.tunnels.datagrams_received)
         self.resolver = Resolver(records=self.dht, known=self.book, unix_time=doors.unix_time, network=config.network)
         """From names to keys."""
-        self.reach = Reach(resolver=self.resolver, tunnels=self.tunnels, remember_s=config.resolve_cache_s)
+        self.reach = Reach(
+            resolver=self.resolver,
+            tunnels=self.tunnels,
+            verified=self._verified_endpoint,
+            remember_s=config.resolve_cache_s,
+        )
         """From names to links."""
         self.announcer = Announcer(dht=self.dht, profile=self.profile)
         """From what the node is to what the mesh knows of it."""
@@ -168,6 +173,10 @@ class Rooms:
             endpoints=self.endpoints(),
             is_server=not self.socket.rpc.is_client,
         )
+
+    def _verified_endpoint(self, peer: PublicKey) -> Endpoint | None:
+        known = self.dht.table.find(node_id_of(peer))
+        return None if known is None else known.contact.endpoint
 
     def _cut(self, peer: PublicKey) -> None:
         self.tunnels.drop_peer(peer, "not trusted any more")

@@ -22,7 +22,8 @@ from pilotdht.identity.keys import KeyPair
 from pilotdht.net.doors import Doors
 from pilotdht.net.limits import PrefixLimiter
 from pilotdht.net.prefixes import is_loopback, prefix_of
-from pilotdht.tunnel.link import Link, LinkOwner
+from pilotdht.tunnel.link import Link
+from pilotdht.tunnel.link_roles import LinkOwner
 from pilotdht.tunnel.metrics import TunnelMetrics
 from pilotdht.tunnel.quic.connection import NodeConnection
 from pilotdht.tunnel.quic.events import CloseCause, CloseCode, ConnectionClosed
@@ -166,7 +167,16 @@ class TunnelEndpoint:
                 touched.append(link)
         metrics.bytes_in += size_in
         metrics.datagrams_in += len(batch)
-        self._flush()
+        for link in touched:
+            try:
+                link.connection.deliver(link)
+                link.after_receive()
+            except Exception as error:  # noqa: BLE001 - logged; one link must never stop the node
+                self._fail(link, error)
+        if touched and not self._is_flush_due:
+            # Not at once: who was woken by what came runs first, and its answer shares a packet with our ACK.
+            self._is_flush_due = True
+            self._loop.call_soon(self._flush)
 
     def close(self) -> None:
         """Stop every timer and forget every link; what is under way is lost. Close links first."""

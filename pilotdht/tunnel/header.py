@@ -12,6 +12,8 @@ import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 
 from pilotdht.errors import BadMessage, InvalidArgument
 from pilotdht.wire import codec
@@ -22,6 +24,7 @@ MAX_HEADER_BYTES = 1024
 MAX_OPTIONS = 16
 MAX_NAME_CHARS = 64
 LENGTH_BYTES = 2
+REMEMBERED_HEADERS = 256
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -105,8 +108,17 @@ def header_size_untrusted(data: bytes | bytearray) -> int:
     return LENGTH_BYTES + length
 
 
+@lru_cache(maxsize=REMEMBERED_HEADERS)
+def plain_header(port: int) -> bytes:
+    """Return the bytes that open a stream to a port and say nothing else; see :func:`encode_header`."""
+    return encode_header(StreamHeader(port=port))
+
+
+@lru_cache(maxsize=REMEMBERED_HEADERS)
 def header_untrusted(body: bytes) -> StreamHeader:
     """Read the list behind the length prefix.
+
+    The last few different ones are remembered: most streams begin with one of a handful of headers.
 
     Raises:
         BadMessage: malformed, or a field is out of range.
@@ -127,7 +139,7 @@ def header_untrusted(body: bytes) -> StreamHeader:
         options[name] = value
     if traceparent is not None and (type(traceparent) is not str or _TRACEPARENT.fullmatch(traceparent) is None):
         raise BadMessage("header_traceparent")
-    return StreamHeader(port=port, options=options, traceparent=traceparent)
+    return StreamHeader(port=port, options=MappingProxyType(options), traceparent=traceparent)
 
 
 def answer_untrusted(byte: int) -> Answer:

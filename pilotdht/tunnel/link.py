@@ -7,85 +7,23 @@ for the :class:`LinkOwner`, and moving datagrams for the :class:`LinkDriver`.
 from __future__ import annotations
 
 import asyncio
-import enum
 from collections import deque
 from collections.abc import Mapping
-from typing import Protocol
 
 from pilotdht.config.tunnel import TunnelConfig
-from pilotdht.errors import InternalError, InvalidArgument, LinkClosed, NotTrusted, Overloaded, PilotError, TimedOut
+from pilotdht.errors import InternalError, InvalidArgument, LinkClosed, Overloaded, TimedOut
 from pilotdht.identity.ids import PublicKey
-from pilotdht.tunnel.header import MAX_PORT, Answer, OptionValue, StreamHeader, check_port, encode_header
+from pilotdht.tunnel.header import MAX_PORT, Answer, OptionValue, StreamHeader, check_port, encode_header, plain_header
+from pilotdht.tunnel.link_roles import LinkDriver, LinkOwner
+from pilotdht.tunnel.link_state import LinkState, error_of, step
+from pilotdht.tunnel.pings import Pings
 from pilotdht.tunnel.quic.connection import NodeConnection
-from pilotdht.tunnel.quic.events import CloseCause, CloseCode, ConnectionClosed
+from pilotdht.tunnel.quic.events import CloseCode, ConnectionClosed
 from pilotdht.tunnel.stream import Stream, StreamStage
 from pilotdht.wire.endpoint import Endpoint
 
 MESSAGE_PORT_BYTES = 2
 _STREAMS_QUEUED_FACTOR = 4  # streams beyond the peer's limit wait for others to finish; this many times the limit
-
-
-class LinkState(enum.Enum):
-    """Where a link stands."""
-
-    CONNECTING = "connecting"
-    """The handshake is under way."""
-    UP = "up"
-    """Both sides have proved their keys."""
-    DRAINING = "draining"
-    """Another link to the peer stays; streams on this one go on to their end."""
-    CLOSED = "closed"
-    """Of no more use."""
-
-
-_STEPS: dict[LinkState, frozenset[LinkState]] = {
-    LinkState.CONNECTING: frozenset({LinkState.UP, LinkState.CLOSED}),
-    LinkState.UP: frozenset({LinkState.DRAINING, LinkState.CLOSED}),
-    LinkState.DRAINING: frozenset({LinkState.UP, LinkState.CLOSED}),
-    LinkState.CLOSED: frozenset(),
-}
-
-
-class LinkDriver(Protocol):
-    """Moves a link's datagrams: the endpoint."""
-
-    def touch(self, link: Link) -> None:
-        """Send what the link's connection has to send, soon."""
-
-    def route(self, connection_id: bytes, link: Link) -> None:
-        """Hand datagrams with this connection id to the link."""
-
-    def unroute(self, connection_id: bytes, link: Link) -> None:
-        """The peer does not use this connection id any more."""
-
-    def forget(self, link: Link) -> None:
-        """Stop the link's timer and forget its connection ids."""
-
-    def on_link_up(self, link: Link) -> None:
-        """The handshake is done."""
-
-    def on_link_closed(self, link: Link, closed: ConnectionClosed) -> None:
-        """The link is of no more use."""
-
-
-class LinkOwner(Protocol):
-    """Decides what may happen on a link: the tunnels."""
-
-    def admit(self, link: Link, stream: Stream, header: StreamHeader) -> Answer:
-        """Say whether an incoming stream is accepted."""
-        ...
-
-    def serve(self, link: Link, stream: Stream) -> None:
-        """Run the handler of a stream that was accepted."""
-
-    def on_refused(self, answer: Answer) -> None:
-        """Count an incoming stream that was refused."""
-
-    def on_message(self, link: Link, port: int, data: bytes) -> None:
-        """Take in an unreliable message."""
-
-    def on_message_dropped(self, reason: str) -> None:
-        """Count an unreliable message that was dropped."""
 
 
 class Link:
@@ -96,8 +34,6 @@ class Link:
         "_closed",
         "_config",
         "_delivered",
-        "_next_ping",
-        "_pinged_at",
         "_pings",
         "_state",
         "_streams",
@@ -178,9 +114,7 @@ class Link:
         self._streams: dict[int, Stream] = {}
         self._awaiting_header: dict[int, Stream] = {}
         self._waiting_writers: dict[int, Stream] = {}
-        self._pings: dict[int, asyncio.Future[float]] = {}
-        self._next_ping = 1
-        self._pinged_at = now
+        self._pings = Pings(now)
         self._delivered: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -269,7 +203,10 @@ class Link:
             LinkClosed: the link is or was closed.
             TimedOut: no answer in time.
         """
-        header = encode_header(StreamHeader(port=port, options=options or {}, traceparent=traceparent))
+        if options or traceparent:
+            header = encode_header(StreamHeader(port=port, options=options or {}, traceparent=traceparent))
+        else:
+            header = plain_header(port)
         self._check_up()
         if len(self._streams) >= _STREAMS_QUEUED_FACTOR * self._config.max_streams_per_link:
             raise Overloaded("too many streams are open on this link")
@@ -325,7 +262,7 @@ class Link:
         except TimeoutError as error:
             raise TimedOut(f"no answer to a ping within {limit_s:g} s") from error
         finally:
-            self._pings.pop(uid, None)
+            self._pings.forget(uid)
 
     async def close(self, code: CloseCode = CloseCode.DONE, text: str = "") -> None:
         """Deliver what was written, then end the link; idempotent."""
@@ -380,7 +317,7 @@ class Link:
             if now - self.used_at > config.idle_close_s:
                 self.close_now(CloseCode.IDLE)
                 return
-        if now - max(self.heard_at, self._pinged_at) >= config.keepalive_s:
+        if now - max(self.heard_at, self._pings.sent_at) >= config.keepalive_s:
             self._send_ping(None)
 
     # What streams call.
@@ -509,9 +446,7 @@ class Link:
 
     def on_ping_acknowledged(self, uid: int) -> None:
         """A ping was answered."""
-        waiter = self._pings.pop(uid, None)
-        if waiter is not None and not waiter.done():
-            waiter.set_result(self.loop.time())
+        self._pings.answered(uid, self.loop.time())
 
     def on_id_issued(self, connection_id: bytes) -> None:
         """The peer may write to this connection id."""
@@ -527,16 +462,13 @@ class Link:
             return
         self._step(LinkState.CLOSED)
         self._closed = closed
-        kind, text = _error_of(closed)
+        kind, text = error_of(closed)
         for stream in list(self._streams.values()):
             stream.on_link_closed(kind, text)
         self._streams.clear()
         self._awaiting_header.clear()
         self._waiting_writers.clear()
-        for waiter in self._pings.values():
-            if not waiter.done():
-                waiter.set_exception(kind(text))
-        self._pings.clear()
+        self._pings.fail(kind, text)
         for future in (self.settled, self._delivered):
             if future is not None and not future.done():
                 future.set_result(None)
@@ -547,11 +479,7 @@ class Link:
         self.driver.forget(self)
 
     def _send_ping(self, waiter: asyncio.Future[float] | None) -> int:
-        uid = self._next_ping
-        self._next_ping += 1
-        self._pinged_at = self.loop.time()
-        if waiter is not None:
-            self._pings[uid] = waiter
+        uid = self._pings.begin(self.loop.time(), waiter)
         self.connection.send_ping(uid)
         self.driver.touch(self)
         return uid
@@ -561,26 +489,10 @@ class Link:
 
     def _check_up(self) -> None:
         if self._closed is not None:
-            kind, text = _error_of(self._closed)
+            kind, text = error_of(self._closed)
             raise kind(text)
         if not self.is_up:
             raise LinkClosed("the link is not up yet")
 
     def _step(self, state: LinkState) -> None:
-        if state not in _STEPS[self._state]:
-            raise InternalError(f"a link cannot go from {self._state.value} to {state.value}")
-        self._state = state
-
-
-def _error_of(closed: ConnectionClosed) -> tuple[type[PilotError], str]:
-    if closed.is_application and closed.code == CloseCode.NOT_TRUSTED:
-        return NotTrusted, "trust between this node and the peer was withdrawn"
-    if closed.cause is CloseCause.IDLE:
-        return LinkClosed, "the peer was not heard of for too long"
-    if closed.cause is CloseCause.RESET:
-        return LinkClosed, "the peer was restarted"
-    if closed.cause is CloseCause.REMOTE:
-        return LinkClosed, "the peer closed the link"
-    if closed.cause is CloseCause.FAILED:
-        return LinkClosed, "the peer does not obey the protocol"
-    return LinkClosed, "the link was closed"
+        self._state = step(self._state, state)

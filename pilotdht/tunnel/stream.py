@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from pilotdht.config.tunnel import TunnelConfig
 from pilotdht.errors import (
@@ -25,6 +24,7 @@ from pilotdht.errors import (
     UsageError,
 )
 from pilotdht.identity.ids import PublicKey
+from pilotdht.tunnel.carrier import StreamCarrier
 from pilotdht.tunnel.header import (
     Answer,
     OptionValue,
@@ -34,6 +34,7 @@ from pilotdht.tunnel.header import (
     header_untrusted,
 )
 from pilotdht.tunnel.quic.events import CloseCode
+from pilotdht.tunnel.receive_buffer import ReceiveBuffer
 
 
 class StreamStage(enum.Enum):
@@ -49,53 +50,12 @@ class StreamStage(enum.Enum):
     """Refused by either side."""
 
 
-class StreamCarrier(Protocol):
-    """What a stream needs of its link."""
-
-    @property
-    def peer_key(self) -> PublicKey:
-        """Who is on the other side."""
-        ...
-
-    def admit(self, stream: Stream, header: StreamHeader) -> None:
-        """Decide about an incoming stream whose header is complete."""
-
-    def refuse(self, stream: Stream, answer: Answer) -> None:
-        """Refuse an incoming stream."""
-
-    def send(self, stream_id: int, data: bytes, is_last: bool) -> bool:
-        """Queue bytes; False when the stream cannot take any more."""
-        ...
-
-    def unacknowledged_bytes(self, stream_id: int) -> int:
-        """Bytes written and not acknowledged."""
-        ...
-
-    def is_delivered(self, stream_id: int) -> bool:
-        """Whether all that was written was acknowledged."""
-        ...
-
-    def consumed(self, stream_id: int, size: int) -> None:
-        """The application is done with bytes that were received."""
-
-    def reset(self, stream_id: int, code: CloseCode) -> None:
-        """Give up sending."""
-
-    def stop(self, stream_id: int, code: CloseCode) -> None:
-        """Ask the peer to give up sending."""
-
-    def wake_when_acknowledged(self, stream: Stream) -> None:
-        """Call :meth:`Stream.on_acknowledged` after each acknowledgement until it returns True."""
-
-
 class Stream:
     """One byte stream; made by :meth:`Link.open_stream` or handed to a listener's handler."""
 
     __slots__ = (
         "_answered",
-        "_buffered",
         "_carrier",
-        "_chunks",
         "_closed",
         "_config",
         "_failure",
@@ -106,6 +66,7 @@ class Stream:
         "_is_last_sent",
         "_low_mark",
         "_reader",
+        "_received",
         "_stop_code",
         "_was_reset",
         "_writer",
@@ -135,8 +96,7 @@ class Stream:
         self.stage = StreamStage.HEADER if port is None else StreamStage.ANSWER
         """How far the opening has come."""
         self._header = bytearray()
-        self._chunks: deque[bytes] = deque()
-        self._buffered = 0
+        self._received = ReceiveBuffer()
         self._is_last_received = False
         self._is_last_sent = False
         self._is_deaf = False  # nobody will read: what arrives is thrown away
@@ -158,7 +118,7 @@ class Stream:
     @property
     def buffered_bytes(self) -> int:
         """Bytes received and not read yet."""
-        return self._buffered
+        return self._received.size
 
     def __repr__(self) -> str:
         """Show port, number and stage."""
@@ -198,9 +158,9 @@ class Stream:
         """
         if max_bytes <= 0:
             raise UsageError("max_bytes must be positive")
-        if not self._chunks:
+        if not self._received.size:
             await self._wait_for_data()
-            if not self._chunks:
+            if not self._received.size:
                 return b""
         return self._take(max_bytes)
 
@@ -432,34 +392,17 @@ class Stream:
         if self._is_deaf:
             self._carrier.consumed(self.stream_id, len(data))
         else:
-            self._chunks.append(data)
-            self._buffered += len(data)
+            self._received.put(data)
 
     def _take(self, max_bytes: int) -> bytes:
-        chunks = self._chunks
-        if self._buffered <= max_bytes:
-            data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            chunks.clear()
-            self._buffered = 0
-        else:
-            parts: list[bytes] = []
-            room = max_bytes
-            while room > 0:
-                part = chunks.popleft()
-                if len(part) > room:
-                    chunks.appendleft(part[room:])
-                    part = part[:room]
-                parts.append(part)
-                room -= len(part)
-            data = parts[0] if len(parts) == 1 else b"".join(parts)
-            self._buffered -= len(data)
+        data = self._received.take(max_bytes)
         self._carrier.consumed(self.stream_id, len(data))
         return data
 
     async def _wait_for_data(self) -> None:
         if self._reader is not None:
             raise UsageError("another task is reading from this stream")
-        while not self._chunks:
+        while not self._received.size:
             if self._is_last_received and self.stage is StreamStage.OPEN and not (self._is_deaf or self._was_reset):
                 return
             if self._failure is not None:
@@ -513,9 +456,8 @@ class Stream:
         self._throw_away()
 
     def _throw_away(self) -> None:
-        if self._buffered:
-            size, self._buffered = self._buffered, 0
-            self._chunks.clear()
+        size = self._received.clear()
+        if size:
             self._carrier.consumed(self.stream_id, size)
 
     def _wake_all(self) -> None:

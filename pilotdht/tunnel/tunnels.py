@@ -166,7 +166,7 @@ class Tunnels:
         if public_key == self._own_key:
             raise UsageError("a node does not dial itself")
         dial = self._dials.get(public_key)
-        if dial is not None:
+        if dial is not None and not dial.outcome.done():
             dial.add(endpoints)
         else:
             if not endpoints:

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from pilotdht.daemon.launch import wait_until_gone
 from pilotdht.daemon.lock import holder
 from tests.support.daemon_processes import Agent, agents
 
 pytestmark = pytest.mark.integration
+
+MEMORY_LIMIT_KB = 60_000
 
 
 @pytest.fixture
@@ -185,3 +188,45 @@ def test_home_with_a_very_long_path_works(tmp_path: Path) -> None:
         made[0].start()
 
         assert 0 == made[0].run("status").returncode
+
+
+def test_daemon_that_hangs_is_told_and_can_be_signalled(agent: Agent) -> None:
+    """A process that does not answer is no daemon to ask; stopping it reaches it all the same."""
+    started = agent.start()
+    os.kill(started["pid"], signal.SIGSTOP)
+    try:
+        stopping = agent.run("--json", "daemon", "stop", "--timeout", "200ms")
+        assert "timeout" == json.loads(stopping.stdout)["code"]
+    finally:
+        os.kill(started["pid"], signal.SIGCONT)
+    assert wait_until_gone(agent.home / "daemon.pid", started["pid"], timeout_s=15)
+
+
+def test_two_starts_at_once_make_one_daemon(agent: Agent) -> None:
+    """One of them is told that the other was faster."""
+    words = ("--json", "daemon", "start", "--listen", "127.0.0.1:0")
+    with agent.beside(*words) as one, agent.beside(*words) as other:
+        codes = sorted(process.wait(timeout=30) for process in (one, other))
+
+    assert [0, 1] == codes
+
+
+def test_start_without_an_answer_from_the_bootstrap_says_so(agent: Agent) -> None:
+    """The daemon runs, alone for now, and the person knows."""
+    words = ["--listen", "127.0.0.1:0", "--bootstrap", "127.0.0.1:9", "--set", "start_timeout_s=0.2"]
+    done = agent.run("daemon", "start", *words)
+
+    assert 0 == done.returncode
+    assert b"no bootstrap node answers yet" in done.stderr
+    assert not agent.json("status")["is_joined"]
+
+
+def test_idle_daemon_is_small(agent: Agent) -> None:
+    """Resident memory stays below its bound."""
+    started = agent.start()
+    status = Path(f"/proc/{started['pid']}/status")
+    if not status.exists():
+        pytest.skip("/proc is missing")
+    (line,) = [line for line in status.read_text().splitlines() if line.startswith("VmRSS")]
+
+    assert int(line.split()[1]) < MEMORY_LIMIT_KB

@@ -247,9 +247,8 @@ def test_hand_over_gives_a_newcomer_the_right_keys() -> None:
             nearest = min(node.contact.point ^ point for node in mesh.nodes)
             keys = next(
                 pair
-                for number in range(10_000)
-                if (pair := KeyPair.from_seed(number.to_bytes(32, "big")))
-                and int.from_bytes(pair.node_id, "big") ^ point < nearest
+                for pair in (KeyPair.from_seed(number.to_bytes(32, "big")) for number in range(10_000))
+                if int.from_bytes(pair.node_id, "big") ^ point < nearest
             )
             newcomer = await mesh.add(keys)
             await asyncio.sleep(30)

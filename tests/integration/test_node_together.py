@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pilotdht.config.config import Config
 from pilotdht.errors import (
     AlreadyExists,
     Ambiguous,
@@ -248,3 +249,13 @@ async def test_remembered_port_that_is_taken_is_replaced_by_another(tmp_path: Pa
         squatter.bind(("127.0.0.1", port))
         async with node:
             assert node.info().listen[0].port != port
+
+
+async def test_node_that_listens_everywhere_is_reachable_as_soon_as_somebody_joins() -> None:
+    """A first node bound to the unspecified address knows no endpoint of its own until a peer tells it."""
+    async with Node(Config(hostname="alpha")) as alpha:
+        port = alpha.info().listen[0].port
+        async with Node(Config(hostname="beta", bootstrap=(f"127.0.0.1:{port}",))) as beta:
+            await befriend(beta, alpha)
+            assert await beta.ping("alpha") > 0
+            assert await alpha.ping("beta") > 0

@@ -21,6 +21,11 @@ EVERYBODY = [contact_of(number) for number in range(1, 150)]
 OWN = contact_of(5000)
 
 
+def nearest_to(point: int, nodes: list[Contact]) -> list[Contact]:
+    """Return the nodes in the order of their distance to a point."""
+    return sorted(nodes, key=lambda one: one.point ^ point)
+
+
 def begun(target: bytes, seeds: list[Contact], paths: int) -> Lookup:
     """Return a lookup by a node outside of the network."""
     return Lookup(
@@ -44,10 +49,7 @@ def test_lookup_in_an_honest_network_finds_the_closest(seed: int, count: int, pa
     """Everybody knows the 20 nodes nearest to it and some others: the answer is what sorting gives."""
     rng = random.Random(seed)
     nodes = EVERYBODY[:count]
-    known = {
-        node: sorted(nodes, key=lambda one, at=node: one.point ^ at.point)[1:21] + rng.sample(nodes, min(20, count))
-        for node in nodes
-    }
+    known = {node: nearest_to(node.point, nodes)[1:21] + rng.sample(nodes, min(20, count)) for node in nodes}
     target = rng.randbytes(20)
     point = int.from_bytes(target, "big")
     lookup = begun(target, rng.sample(nodes, min(3, count)), paths)
@@ -70,10 +72,9 @@ def test_lookup_in_a_hostile_network_always_ends_within_its_bounds(data: st.Data
     lookup = begun(rng.randbytes(20), rng.sample(EVERYBODY, rng.randint(0, 20)), paths)
     waiting: list[Contact] = []
     steps = 0
-    while lookup.ending is None:
+    while True:
         waiting += lookup.take()
-        assert lookup.ending is not None or waiting
-        if not waiting:
+        if lookup.ending is not None or not waiting:
             break
         steps += 1
         assert steps < 1000

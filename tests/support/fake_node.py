@@ -97,6 +97,8 @@ class FakeNode:
         """Set when a stuck verb was cancelled."""
         self.sent: list[tuple[str, bytes, int]] = []
         self.inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self.listening = 0
+        """Open listeners."""
         self.incoming: asyncio.Queue[FakeStream] = asyncio.Queue()
         self.dialled: list[FakeStream] = []
         """The peer's ends of dialled streams."""
@@ -188,7 +190,7 @@ class FakeNode:
             source=Source.CLAIM,
         )
 
-    async def lookup(self, *, tag: str) -> Sequence[Peer]:
+    async def lookup(self, *, tag: str, limit: int = 256) -> Sequence[Peer]:
         """Find the one peer by its tag."""
         await self._ask("agent-alpha")
         return [await self.find("agent-alpha")] if tag == "finance" else []
@@ -198,7 +200,7 @@ class FakeNode:
         await self._ask(target)
         return RTT_S
 
-    async def traceroute(self, target: str) -> Trace:
+    async def traceroute(self, target: str, *, timeout_s: float = 10.0) -> Trace:
         """Return fixed facts."""
         await self._ask(target)
         return Trace(
@@ -212,10 +214,15 @@ class FakeNode:
             rtt_s=RTT_S,
         )
 
-    async def connect(self, target: str) -> Connection:
+    async def connect(self, target: str, *, timeout_s: float = 10.0) -> Connection:
         """Return fixed facts."""
         await self._ask(target)
         return Connection(address=ALPHA.address, endpoint=THERE, setup_s=0.005, rtt_s=0.022)
+
+    async def disconnect(self, target: str) -> bool:
+        """Say that there was a tunnel."""
+        await self._ask(target)
+        return True
 
     async def dial(self, target: str, port: int, *, timeout_s: float = 10.0) -> FakeStream:
         """Open a stream whose other end is in ``dialled``; port 7 echoes."""
@@ -234,7 +241,11 @@ class FakeNode:
             while True:
                 yield await self.incoming.get()
 
-        yield streams()
+        self.listening += 1
+        try:
+            yield streams()
+        finally:
+            self.listening -= 1
 
     async def request(self, target: str, message: bytes, *, port: int = 1000, timeout_s: float = 30.0) -> bytes:
         """Answer with the message in capitals."""
@@ -291,9 +302,9 @@ class FakeNode:
             target=node_id_of(ALPHA.public_key), contacts=(contact,), requests=3, hops=2, duration_s=0.004
         )
 
-    async def dht_get(self, key: str) -> Sequence[Mapping[str, object]]:
+    async def dht_get(self, target: str) -> Sequence[Mapping[str, object]]:
         """Return one record."""
-        await self._ask(key)
+        await self._ask(target)
         return [{"type": "node", "key": node_id_of(ALPHA.public_key), "hostname": "agent-alpha", "tags": ("finance",)}]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from pilotdht.config.net import NetConfig
@@ -30,6 +32,26 @@ CALM = Weather(latency_s=(0.010, 0.010), jitter_s=0.0)
 """Every round trip takes 20 ms."""
 
 
+class WatchedMetrics(NetMetrics):
+    """Metrics of a node that tell a test when something was dropped."""
+
+    def __init__(self) -> None:
+        super().__init__(CollectorRegistry())
+        self._changed = asyncio.Event()
+
+    def drop(self, reason: str) -> None:
+        """Count one, and wake whoever waits for it."""
+        super().drop(reason)
+        self._changed.set()
+
+    async def dropped_at_least(self, count: int, *, reason: str = "") -> None:
+        """Return once so many datagrams were dropped, for one reason or for any."""
+        async with asyncio.timeout(10):
+            while (self.dropped.get(reason, 0) if reason else sum(self.dropped.values())) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+
 class NetNode:
     """One socket with requests; ``async with`` opens and closes it."""
 
@@ -43,7 +65,7 @@ class NetNode:
         salt: bytes = SALT,
     ) -> None:
         self.keys = key_pair(seed)
-        self.metrics = NetMetrics(CollectorRegistry())
+        self.metrics = WatchedMetrics()
         config = NetConfig() if config is None else config
         self.socket = NodeSocket(self.keys, doors, config, self.metrics, salt=salt, listen=listen)
 
@@ -119,6 +141,21 @@ class RawPeer:
     def _receive(self, batch: Batch) -> None:
         for item in batch:
             self.received.put_nowait(item)
+
+
+def has_ipv6() -> bool:
+    """Return whether this machine has an IPv6 loopback."""
+    if not socket.has_ipv6:
+        return False
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="no IPv6 loopback address on this machine")
 
 
 def key_pair(seed: int) -> KeyPair:

@@ -45,6 +45,7 @@ class OpenGate:
         self.asked: list[tuple[PublicKey, int]] = []
 
     def may_open(self, peer: PublicKey, port: int) -> bool:
+        """Return whether the peer is not on the list."""
         self.asked.append((peer, port))
         return (peer, port) not in self.refused
 
@@ -78,6 +79,7 @@ class TunnelNode:
 
     @property
     def key(self) -> PublicKey:
+        """The node's public key."""
         return self.keys.public_key
 
     def count(self, name: str, **labels: str) -> float:

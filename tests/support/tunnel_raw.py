@@ -31,38 +31,47 @@ class RecordingSink:
         self.pings: list[int] = []
 
     def on_confirmed(self) -> None:
+        """Note it."""
         self.is_confirmed = True
 
     def on_stream_data(self, stream_id: int, data: bytes, is_last: bool) -> None:
+        """Note it."""
         self.data.setdefault(stream_id, bytearray()).extend(data)
         if is_last:
             self.ended.append(stream_id)
 
     def on_stream_reset(self, stream_id: int, code: int) -> None:
+        """Note it."""
         self.resets.append((stream_id, code))
 
     def on_stop_sending(self, stream_id: int, code: int) -> None:
+        """Note it."""
         self.stops.append((stream_id, code))
 
     def on_stream_gone(self, stream_id: int) -> None:
+        """Note it."""
         self.gone.append(stream_id)
 
     def on_message(self, data: bytes) -> None:
+        """Note it."""
         self.messages.append(data)
 
     def on_ping_acknowledged(self, uid: int) -> None:
+        """Note it."""
         self.pings.append(uid)
 
     def on_id_issued(self, connection_id: bytes) -> None:
-        pass
+        """Ignore it."""
 
     def on_id_retired(self, connection_id: bytes) -> None:
-        pass
+        """Ignore it."""
 
     def on_closed(self, closed: ConnectionClosed) -> None:
+        """Note it."""
         self.closed = closed
 
     def on_terminated(self) -> None:
+        """Note it."""
         self.is_terminated = True
 
 
@@ -93,6 +102,7 @@ class RawPeer:
         self._server = settings
 
     def receive(self, batch: Sequence[tuple[bytes, Endpoint]]) -> None:
+        """Take in datagrams."""
         for datagram, source in batch:
             if self.connection is None:
                 self.connection = NodeConnection.accept(self._server, original_id=datagram[6 : 6 + datagram[5]])

@@ -47,6 +47,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._clock_resolution = 1e-9
 
     def time(self) -> float:
+        """Return the virtual time."""
         return self.now
 
     def _process_events(self, event_list: Any) -> None:

@@ -3,8 +3,8 @@
 Random loss of 1 % holds cubic and reno to a fortieth of a 20 ms path (Mathis: 1.2 MSS / (RTT sqrt p)). This one follows
 BBR: it estimates the bottleneck's bandwidth (largest delivery rate of the last ten round trips) and the path's delay
 (smallest round trip of the last ten seconds), sends at that bandwidth, and lets about two bandwidth-delay products be
-in flight. Loss counts only when it is heavy: beyond what a path loses at random the estimate is lowered, so that it yields
-where a queue is full.
+in flight. Loss counts only when it is heavy: beyond what a path loses at random the estimate is lowered, so that it
+yields where a queue is full.
 
 Pure: time comes with packets and calls.
 

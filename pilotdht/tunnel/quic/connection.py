@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from aioquic import tls
+from aioquic._buffer import Buffer
 from aioquic.quic import events
 from aioquic.quic.connection import QuicConnectionState
 
@@ -26,6 +27,10 @@ SHORT_OVERHEAD_BYTES: Final = 1 + 8 + 2 + 16
 """First byte, connection id, packet number and tag of a 1-RTT packet."""
 MESSAGE_OVERHEAD_BYTES: Final = SHORT_OVERHEAD_BYTES + 3
 """The same with the type and length of a DATAGRAM frame."""
+
+
+_SPENT_BUFFER_BYTES = 512
+_EPOCHS: dict[frozenset[tls.Epoch], frozenset[tls.Epoch]] = {}
 
 
 class HandshakeConfirmed(events.QuicEvent):
@@ -64,6 +69,10 @@ class NodeConnection(FastReceiver):
         self._is_closed_here = False
         self._is_lost = False
         self._is_close_reported = False
+        # Thirty sets of epochs a connection, of which four differ.
+        handlers: dict[int, Any] = self._QuicConnection__frame_handlers  # type: ignore[attr-defined]  # name is mangled
+        for frame_type, (handler, epochs) in handlers.items():
+            handlers[frame_type] = (handler, _EPOCHS.setdefault(epochs, epochs))
 
     @classmethod
     def dial(
@@ -259,6 +268,8 @@ class NodeConnection(FastReceiver):
 
     def _confirm_handshake(self) -> None:
         super()._confirm_handshake()
+        # 48 KiB that only a handshake needs; what TLS may still say on a link that is up fits into less.
+        self._crypto_buffers = {epoch: Buffer(capacity=_SPENT_BUFFER_BYTES) for epoch in self._crypto_buffers}
         self._events.append(HandshakeConfirmed())
 
     def _replenish_connection_ids(self) -> None:

@@ -21,6 +21,7 @@ from aioquic.quic.connection import (
     QuicReceiveContext,
 )
 from aioquic.quic.events import QuicEvent
+from aioquic.quic.rangeset import RangeSet
 from aioquic.quic.recovery import MAX_ACK_RANGES, QuicPacketSpace
 from cryptography.exceptions import InvalidTag
 
@@ -31,6 +32,7 @@ MIN_PACKET_BYTES = 1 + 8 + 4 + 16
 
 _HEADER_BYTES = 11  # first byte, connection id, two bytes of packet number
 _NUMBER_WINDOW = 1 << 16
+_ACK = 0x02
 
 
 class StreamBytes(QuicEvent):
@@ -90,8 +92,8 @@ class FastReceiver(FastSender):
 
     def _open(self, data: bytes, path: QuicNetworkPath, now: float) -> bool:
         """Open a packet and take in its frames; False, with nothing touched, when it is unusual."""
-        context = self._cryptos[tls.Epoch.ONE_RTT].recv
-        space = self._spaces[tls.Epoch.ONE_RTT]
+        context = self._application_keys.recv
+        space = self._application_space
         assert context.hp is not None
         mask = context.hp._encryptor.update(data[13:29])
         first = data[0] ^ (mask[0] & 0x1F)
@@ -126,8 +128,9 @@ class FastReceiver(FastSender):
         if number > space.expected_packet_number:
             space.expected_packet_number = number + 1
         self.fast_packets_received += 1
-        is_ack_eliciting = True
-        rest = self._take_in_streams(plain)
+        start = self._take_in_simple_ack(plain, space, now)
+        rest = self._take_in_streams(plain, start)
+        is_ack_eliciting = rest > start
         if rest < len(plain):
             context = QuicReceiveContext(
                 epoch=tls.Epoch.ONE_RTT,
@@ -144,7 +147,7 @@ class FastReceiver(FastSender):
                 return
             if self._close_event is not None:
                 return
-            is_ack_eliciting = is_eliciting or rest > 0
+            is_ack_eliciting = is_eliciting or is_ack_eliciting
         if now != self._idle_renewed_at:
             self._idle_renewed_at = now
             self._close_at = now + self._idle_timeout()
@@ -172,13 +175,34 @@ class FastReceiver(FastSender):
     def _acknowledge_ping(self, now: float) -> None:
         """Answer a ping at once: somebody measures."""
         self._is_ping_seen = False
-        space = self._spaces.get(tls.Epoch.ONE_RTT)
-        if space is not None and space.ack_at is not None:
+        space = self._application_space
+        if space.ack_at is not None:
             space.ack_at = min(space.ack_at, now)
 
-    def _take_in_streams(self, plain: bytes) -> int:
+    def _take_in_simple_ack(self, plain: bytes, space: QuicPacketSpace, now: float) -> int:
+        """Take in an ACK frame of one range at the beginning; return where it ends, or 0."""
+        if plain[0] != _ACK:
+            return 0
+        try:
+            largest, at = _uint_var(plain, 1)
+            delay, at = _uint_var(plain, at)
+            more_ranges, at = _uint_var(plain, at)
+            length, at = _uint_var(plain, at)
+        except IndexError:
+            return 0
+        if more_ranges or length > largest:
+            return 0
+        self._recovery.on_ack_received(
+            ack_rangeset=RangeSet((range(largest - length, largest + 1),)),
+            ack_delay=(delay << self._remote_ack_delay_exponent) / 1e6,
+            now=now,
+            space=space,
+        )
+        return at
+
+    def _take_in_streams(self, plain: bytes, position: int) -> int:
         """Take in STREAM frames that continue their streams; return where the first other frame begins."""
-        position, size = 0, len(plain)
+        size = len(plain)
         while position < size:
             frame_type = plain[position]
             if frame_type & 0xF8 != 0x08:

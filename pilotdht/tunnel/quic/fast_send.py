@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from aioquic import tls
 from aioquic.buffer import encode_uint_var
 from aioquic.quic.connection import QuicConnectionState, QuicNetworkPath
 from aioquic.quic.packet_builder import QuicPacketBuilder
@@ -55,12 +54,14 @@ class FastSender(ApplicationWriter):
 
     def trains(self, now: float) -> list[Train]:
         """Return what is to be sent now."""
+        path = self._network_paths[0]
+        if not self._has_work(path, now):
+            return []
         out: list[Train] = []
         self._pacing_at = None
-        path = self._network_paths[0]
         is_done = False
         if self._ready and self._may_send_bulk(path):
-            space = self._spaces[tls.Epoch.ONE_RTT]
+            space = self._application_space
             if space.ack_at is not None or self._has_control_due(path):
                 self._is_control_only = True
                 try:
@@ -77,6 +78,13 @@ class FastSender(ApplicationWriter):
                 control.on_app_limited()
         return out
 
+    def _has_work(self, path: QuicNetworkPath, now: float) -> bool:
+        """Return whether anything might be sent; False only when there is certainly nothing."""
+        if not self._handshake_confirmed or self._close_event is not None or len(self._network_paths) > 1:
+            return True
+        ack_at = self._application_space.ack_at
+        return bool(self._ready) or (ack_at is not None and ack_at <= now) or self._has_control_due(path)
+
     def _append_stock(self, out: list[Train], now: float) -> None:
         for datagram, endpoint in self.datagrams_to_send(now):
             if out and out[-1][1] == endpoint:
@@ -91,7 +99,7 @@ class FastSender(ApplicationWriter):
             and path.is_validated
             and self._state is QuicConnectionState.CONNECTED
             and self._close_event is None
-            and not self._cryptos[tls.Epoch.ONE_RTT]._update_key_requested
+            and not self._application_keys._update_key_requested
         ):
             return False
         stream = next(iter(self._ready.values()))
@@ -196,7 +204,7 @@ class FastSender(ApplicationWriter):
         The header is handled as one number: first byte, connection id and packet number, so that adding the packet
         number and the header protection are one operation each.
         """
-        pair = self._cryptos[tls.Epoch.ONE_RTT]
+        pair = self._application_keys
         context = pair.send
         assert context.aead is not None
         assert context.hp is not None

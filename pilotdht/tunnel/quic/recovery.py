@@ -1,8 +1,8 @@
 """Loss recovery that takes in acknowledgements in batches.
 
 The rules are aioquic's (RFC 9002), but for reordering: when a packet that was taken for lost is acknowledged after all,
-later ones are given more time (section 6.1.1 leaves that open). Packets of bulk data are acknowledged by runs of one stream instead of one by one,
-and a controller of our own is told once an ACK frame instead of once a packet.
+later ones are given more time (section 6.1.1 leaves that open). Packets of bulk data are acknowledged by runs of one
+stream instead of one by one, and a controller of our own is told once an ACK frame instead of once a packet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from aioquic.tls import Epoch
 
 from pilotdht.tunnel.quic.congestion import BottleneckControl, RateMark
 from pilotdht.tunnel.quic.pacer import Pacer
-
 
 MAX_REORDERING = 256
 """Packets by which one may be overtaken before it is taken for lost, at most."""

@@ -18,6 +18,7 @@ from aioquic.quic.connection import (
     QuicReceiveContext,
     stream_is_client_initiated,
 )
+from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.events import QuicEvent
 from aioquic.quic.packet import QuicFrameType, QuicPacketType
 from aioquic.quic.packet_builder import QuicPacketBuilder, QuicPacketBuilderStop
@@ -91,6 +92,13 @@ class ApplicationWriter(CreditFlowControl):
 
     # What follows overrides aioquic.
 
+    def _initialize(self, peer_cid: bytes) -> None:
+        super()._initialize(peer_cid)
+        # Looked up once: aioquic's dictionaries are keyed by an enumeration, whose hash is slow.
+        self._application_keys: CryptoPair = self._cryptos[tls.Epoch.ONE_RTT]
+        self._application_space: QuicPacketSpace = self._spaces[tls.Epoch.ONE_RTT]
+        self._application_crypto: QuicStream = self._crypto_streams[tls.Epoch.ONE_RTT]
+
     def _get_or_create_stream(self, frame_type: int, stream_id: int) -> QuicStream:
         stream = super()._get_or_create_stream(frame_type, stream_id)
         if self._streams_queue:
@@ -105,7 +113,7 @@ class ApplicationWriter(CreditFlowControl):
 
     def _adopt_new_streams(self) -> None:
         for stream in self._streams_queue:
-            adopt(stream, self._ready)
+            adopt(stream, self._streams, self._ready)
         self._streams_queue.clear()
 
     def _handle_max_data_frame(self, context: QuicReceiveContext, frame_type: int, buf: Buffer) -> None:
@@ -144,15 +152,14 @@ class ApplicationWriter(CreditFlowControl):
             or network_path.remote_challenges
             or not network_path.is_validated
             or self._has_limits_due()
-            or not self._crypto_streams[tls.Epoch.ONE_RTT].sender.buffer_is_empty
+            or not self._application_crypto.sender.buffer_is_empty
             or not all(connection_id.was_sent for connection_id in self._host_cids)
         )
 
     def _write_application(self, builder: QuicPacketBuilder, network_path: QuicNetworkPath, now: float) -> None:
-        crypto = self._cryptos[tls.Epoch.ONE_RTT]
+        crypto, space = self._application_keys, self._application_space
         if not crypto.send.is_valid():
             return
-        space = self._spaces[tls.Epoch.ONE_RTT]
         pacer = self._recovery.pacer
         has_more = self._has_streams_due() or self._has_control_due(network_path)
         while True:
@@ -213,7 +220,7 @@ class ApplicationWriter(CreditFlowControl):
         if self._probe_pending:
             self._write_ping_frame(builder)
             self._probe_pending = False
-        crypto_stream = self._crypto_streams[tls.Epoch.ONE_RTT]
+        crypto_stream = self._application_crypto
         if not crypto_stream.sender.buffer_is_empty:
             self._write_crypto_frame(builder=builder, space=space, stream=crypto_stream)
         while self._datagrams_pending:

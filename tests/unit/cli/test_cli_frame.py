@@ -111,6 +111,7 @@ ONE_SHOT = {
     "connections": "connections",
     "ping": "ping agent-alpha",
     "traceroute": "traceroute agent-alpha",
+    "disconnect": "disconnect agent-alpha",
     "send": "send agent-alpha --message x",
     "handshake": "handshake agent-alpha",
     "pending": "pending",

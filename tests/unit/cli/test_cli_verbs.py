@@ -109,6 +109,11 @@ def test_connect_prints_the_tunnel_as_guides_print_it(run: Run) -> None:
     assert (0, f"Tunnel established · {THEIRS} · 22ms\n") == (result.exit_code, result.stdout)
 
 
+def test_disconnect_tells_whether_there_was_a_tunnel(run: Run) -> None:
+    """One line."""
+    assert "Tunnel closed\n" == run("disconnect", "agent-alpha").stdout
+
+
 def test_connect_with_a_message_prints_the_answer(run: Run) -> None:
     """The answer, and nothing else."""
     assert "HELLO\n" == run("connect", "agent-alpha", "--message", "hello").stdout
@@ -276,6 +281,15 @@ def test_missing_daemon_is_told_with_its_own_code(tmp_path: Path) -> None:
 def test_version_tells_program_and_daemon(run: Run) -> None:
     """Versions of both sides."""
     assert "0.1.0" == data_of(run("version", "--json"))["daemon"]
+
+
+def test_daemon_of_another_version_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The remark goes to standard error and changes nothing else."""
+    monkeypatch.setattr("pilotdht.daemon.http.VERSION_HEADER", ("pilotdht-version", "9.9.9"))
+    result = run("ping", "agent-alpha")
+
+    assert (0, f"✓ reply from {THEIRS} · 38ms\n") == (result.exit_code, result.stdout)
+    assert "the daemon has version 9.9.9" in result.stderr
 
 
 def test_options_count_before_and_after_the_verb(daemon: FakeDaemon) -> None:

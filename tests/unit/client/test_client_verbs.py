@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from pathlib import Path
 
 import pytest
 
 from pilotdht.client.client import Client
+from pilotdht.daemon.verbs import NodeVerbs
 from pilotdht.errors import LinkClosed, NodeClosed, NotFound, TimedOut
+from pilotdht.node.facts import NodeInfo
+from pilotdht.node.node import Node
 from pilotdht.trust.states import TrustState
 from tests.support.fake_daemon import fake_daemon
 from tests.support.fake_node import ALPHA, RTT_S, message, stream_pair
@@ -51,11 +55,11 @@ async def test_trust_steps_return_where_trust_stands(tmp_path: Path) -> None:
         daemon.node.ask_for_trust("please")
 
         assert ["please"] == [entry.reason for entry in await client.pending()]
-        assert TrustState.PENDING_OUT is await client.handshake(HOST, "work")
-        assert TrustState.TRUSTED is await client.approve(HOST)
+        assert TrustState.PENDING_OUT is (await client.handshake(HOST, "work")).state
+        assert TrustState.TRUSTED is (await client.approve(HOST)).state
         assert [ALPHA.public_key] == [entry.public_key for entry in await client.trusted()]
-        assert TrustState.REJECTED is await client.reject(HOST)
-        assert TrustState.NONE is await client.untrust(HOST)
+        assert TrustState.REJECTED is (await client.reject(HOST)).state
+        assert TrustState.NONE is (await client.untrust(HOST)).state
 
 
 @pytest.mark.asyncio
@@ -224,3 +228,41 @@ async def test_client_survives_a_restart_of_the_daemon(tmp_path: Path) -> None:
         async with fake_daemon(tmp_path) as daemon:
             assert daemon.node.info() == await client.info()
     await client.close()
+
+
+ONLY_INSIDE = {"address", "did", "endpoints", "hostname", "public_key", "tags"}
+"""What ``info`` tells a client; a node has them as properties."""
+
+NOT_OVER_HTTP = {"options", "traceparent"}
+"""Parameters of ``dial`` that only a node inside the process takes."""
+
+
+def public_methods(kind: type) -> dict[str, list[str]]:
+    """Return the public methods of a class with their parameters."""
+    return {
+        name: [parameter for parameter in inspect.signature(method).parameters if parameter not in NOT_OVER_HTTP]
+        for name, method in inspect.getmembers(kind, inspect.isfunction)
+        if not name.startswith("_")
+    }
+
+
+def test_client_has_every_verb_of_a_node() -> None:
+    """Whoever can use a node can use a daemon."""
+    ours = public_methods(Client)
+    for name, parameters in public_methods(Node).items():
+        assert parameters == ours.get(name), name
+
+
+@pytest.mark.parametrize("name", sorted(ONLY_INSIDE))
+def test_what_a_node_has_as_a_property_is_in_its_info(name: str) -> None:
+    """The public key is told as did:key."""
+    assert isinstance(getattr(Node, name), property)
+    assert name in NodeInfo.__dataclass_fields__ or name == "public_key"
+
+
+def test_protocol_of_the_daemon_is_what_a_node_has() -> None:
+    """The control API asks nothing that a node cannot do."""
+    verbs = public_methods(NodeVerbs)
+    methods = public_methods(Node)
+    for name, parameters in verbs.items():
+        assert set(parameters) <= set(methods[name]), name

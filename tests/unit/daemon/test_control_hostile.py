@@ -249,6 +249,29 @@ async def test_connection_of_another_user_is_refused(tmp_path: Path, monkeypatch
 
 
 @pytest.mark.asyncio
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+async def test_kernel_s_word_on_another_user_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even with every file mode open, a connection made by another user is refused."""
+    async with fake_daemon(tmp_path) as daemon:
+        directory = daemon.socket.parent
+        directory.chmod(0o755)
+        daemon.socket.chmod(0o666)
+        monkeypatch.chdir(directory)
+        connection = socket.socket(socket.AF_UNIX)
+        os.seteuid(65534)
+        try:
+            connection.connect(daemon.socket.name)
+        finally:
+            os.seteuid(0)
+        connection.setblocking(False)
+        reader, writer = await asyncio.open_unix_connection(sock=connection)
+        answer = await read_until_closed(reader)
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 403")
+
+
+@pytest.mark.asyncio
 async def test_unexpected_failure_is_an_internal_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """A bug in a verb is told as one, logged, and ends nothing else."""
     async with fake_daemon(tmp_path) as daemon:

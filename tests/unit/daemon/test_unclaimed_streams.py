@@ -24,7 +24,7 @@ async def listening(
     async with (
         fake_daemon(directory, config=config) as daemon,
         ControlChannel(daemon.socket) as channel,
-        aclosing(channel.lines("/v1/listen", {"port": 80})) as lines,
+        aclosing(channel.listen(80)) as lines,
     ):
         assert {"port": 80} == await anext(lines)
         yield daemon.node, channel, lines
@@ -70,3 +70,17 @@ async def test_stopping_aborts_what_waits(tmp_path: Path) -> None:
         await anext(lines)
 
     assert here.is_aborted
+
+
+@pytest.mark.asyncio
+async def test_closed_port_leaves_no_stream_waiting(tmp_path: Path) -> None:
+    """When the listener has closed its port, what it did not claim is aborted already."""
+    here, _ = stream_pair(80)
+    async with fake_daemon(tmp_path) as daemon, ControlChannel(daemon.socket) as channel:
+        async with aclosing(channel.listen(80)) as lines:
+            await anext(lines)
+            daemon.node.incoming.put_nowait(here)
+            await anext(lines)
+
+        assert here.is_aborted
+        assert 0 == daemon.node.listening

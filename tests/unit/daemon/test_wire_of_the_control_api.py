@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pilotdht.daemon.envelope import error_classes, error_envelope, http_status, parse_error
+from pilotdht.daemon.fields import Fields
 from pilotdht.daemon.frames import EOF_EVENT, MAX_FRAME_BYTES, FrameReader, control_frame, data_frame
-from pilotdht.errors import Ambiguous, BadMessage, InternalError, PilotError, UsageError
+from pilotdht.errors import Ambiguous, BadMessage, InternalError, InvalidArgument, PilotError, UsageError
 
 
 def make(kind: type[PilotError]) -> PilotError:
@@ -82,3 +88,35 @@ def test_frame_that_is_no_frame_is_a_bad_message(stream: bytes) -> None:
     """Too long, no JSON, no object."""
     with pytest.raises(BadMessage):
         list(FrameReader().feed_untrusted(stream))
+
+
+@given(st.lists(st.binary(max_size=40), max_size=8))
+def test_any_bytes_are_frames_or_a_bad_message(pieces: list[bytes]) -> None:
+    """Whatever comes is read or refused, nothing else happens."""
+    reader = FrameReader()
+    try:
+        for piece in pieces:
+            for frame in reader.feed_untrusted(piece):
+                assert isinstance(frame, (bytes, dict))
+    except BadMessage:
+        pass
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["target", "port", "timeout_s", "message_base64", "tags", "x"]), _JSON))
+def test_any_json_is_understood_or_an_invalid_argument(values: dict[str, object]) -> None:
+    """A request is read field by field, or refused by name."""
+    fields = Fields.parse(json.dumps(values).encode())
+    with contextlib.suppress(InvalidArgument):
+        assert fields.target()
+        assert 1 <= fields.port(1000) <= 65535
+        assert fields.seconds("timeout_s", 5.0) > 0
+        assert isinstance(fields.data("message_base64"), bytes)
+        assert all(isinstance(tag, str) for tag in fields.texts("tags", most=8))
+        fields.finish()

@@ -146,8 +146,7 @@ def test_candidates_are_bounded() -> None:
     (first,) = lookup.take()
     lookup.answered(first, ORDERED[20:40])
     for start in (60, 80, 0):
-        (contact, *_) = lookup.take() or [None]
-        if contact is not None:
+        for contact in lookup.take()[:1]:
             lookup.answered(contact, ORDERED[start : start + 20])
     assert len(lookup) <= CONFIG.max_candidates + 1
     assert ORDERED[0] in lookup.take() or lookup.requests > 3
@@ -261,6 +260,16 @@ def test_end_keeps_the_first_reason() -> None:
     lookup.end(Ending.DEADLINE)
     assert Ending.SATISFIED is lookup.ending
     assert [] == lookup.take()
+
+
+def test_answered_by_a_client_counts_for_nothing_but_its_contacts() -> None:
+    """What is written to a node that others cannot reach would be lost."""
+    lookup = lookup_of(ORDERED[:1])
+    lookup.answered(lookup.take()[0], ORDERED[5:6], token=b"12345678", is_client=True)
+    lookup.answered(lookup.take()[0], [])
+    lookup.take()
+    assert Ending.EXHAUSTED is lookup.ending
+    assert [ORDERED[5]] == [one.contact for one in lookup.closest(8)]
 
 
 def test_hops_are_the_longest_chain_that_answered() -> None:

@@ -134,8 +134,8 @@ def test_evicted_contact_is_replaced_by_the_spare_verified_last() -> None:
     contacts = [contact_of(number) for number in far_contacts(6)]
     for second, contact in enumerate(contacts):
         table.verified(contact, float(second))
-    for second in (4.0, 6.0, 7.0):
-        table.failed(contacts[0].node_id, second)
+    for moment in (4.0, 6.0, 7.0):
+        table.failed(contacts[0].node_id, moment)
     assert table.find(contacts[5].node_id) is not None
     assert table.find(contacts[4].node_id) is None
 
@@ -236,12 +236,34 @@ def test_has_use_for_says_no_to_known_contacts_and_full_spares() -> None:
     """Contacts heard of are pinged only when that can change something."""
     table = table_of()
     contacts = [contact_of(number) for number in far_contacts(7)]
-    assert table.has_use_for(contacts[0].node_id)
+    assert table.has_use_for(contacts[0])
     for contact in contacts[:6]:
         table.verified(contact, 1.0)
-    assert not table.has_use_for(contacts[0].node_id)
-    assert not table.has_use_for(contacts[6].node_id)
-    assert not table.has_use_for(OWN)
+    assert not table.has_use_for(contacts[0])
+    assert not table.has_use_for(contacts[6])
+
+
+def test_has_use_for_says_no_to_a_prefix_that_is_used_up() -> None:
+    """A network that has its share is not even pinged."""
+    table = table_of(DhtConfig())
+    numbers = far_contacts(3)
+    contacts = [contact_of(number, host=f"198.51.100.{index + 1}") for index, number in enumerate(numbers)]
+    assert table.has_use_for(contacts[2])
+    table.verified(contacts[0], 1.0)
+    table.verified(contacts[1], 1.0)
+    assert not table.has_use_for(contacts[2])
+
+
+def test_leave_takes_the_contact_out_and_lets_a_spare_in() -> None:
+    """A contact that became a client is nobody to ask."""
+    table = table_of()
+    contacts = [contact_of(number) for number in far_contacts(5)]
+    for contact in contacts:
+        table.verified(contact, 1.0)
+    table.leave(contacts[0].node_id)
+    table.leave(contacts[0].node_id)
+    assert table.find(contacts[0].node_id) is None
+    assert table.find(contacts[4].node_id) is not None
 
 
 def test_stale_contacts_are_returned_longest_ago_first() -> None:

@@ -1,7 +1,7 @@
 """What is relied upon inside aioquic is still there, and still the same.
 
-When this fails after an update: read the difference of each file named, adapt the overriding code in ``tunnel/quic/``, run
-the integrity tests with and without fast paths, then renew the list.
+When this fails after an update: read the difference of each file named, adapt the overriding code in ``tunnel/quic/``,
+run the integrity tests with and without fast paths, then renew the list.
 """
 
 from __future__ import annotations

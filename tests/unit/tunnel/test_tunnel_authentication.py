@@ -155,4 +155,4 @@ def _stop_asking(connection: NodeConnection) -> None:
         original(peer_id)
         connection.tls._request_client_certificate = False
 
-    connection._initialize = initialize  # type: ignore[method-assign]  # a server that is not ours
+    connection._initialize = initialize  # type: ignore[assignment,method-assign]  # a server that is not ours

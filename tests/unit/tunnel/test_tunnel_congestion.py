@@ -93,27 +93,30 @@ def test_two_flows_at_one_bottleneck_both_get_a_fair_part() -> None:
         wire = Wire(delay_s=0.02, rate_bytes_s=4e6, queue_bytes=200_000)
         config = _config("bbr")
         counts = [0, 0]
-        async with virtual_node(wire, 1, config=config) as one, virtual_node(wire, 2, config=config) as two:
-            # One source, as a bottleneck is shared by what leaves one endpoint.
-            async with virtual_node(wire, 3, config=config) as three:
+        # One source, as the bottleneck is shared by what leaves one endpoint.
+        async with (
+            virtual_node(wire, 1, config=config) as one,
+            virtual_node(wire, 2, config=config) as two,
+            virtual_node(wire, 3, config=config) as three,
+        ):
 
-                def count(index: int) -> object:
-                    async def sink(stream: Stream) -> None:
-                        async for chunk in stream:
-                            counts[index] += len(chunk)
+            def count(index: int) -> object:
+                async def sink(stream: Stream) -> None:
+                    async for chunk in stream:
+                        counts[index] += len(chunk)
 
-                    return sink
+                return sink
 
-                two.tunnels.listen(9, count(0))  # type: ignore[arg-type]  # a handler
-                three.tunnels.listen(9, count(1))  # type: ignore[arg-type]  # a handler
-                streams = [await one.tunnels.open_stream(node.key, [node.endpoint], 9) for node in (two, three)]
-                async with asyncio.TaskGroup() as group:
-                    writers = [group.create_task(stream.write(bytes(60_000_000))) for stream in streams]
-                    await asyncio.sleep(10)
-                    for writer in writers:
-                        writer.cancel()
-                for stream in streams:
-                    stream.abort()
+            two.tunnels.listen(9, count(0))  # type: ignore[arg-type]  # a handler
+            three.tunnels.listen(9, count(1))  # type: ignore[arg-type]  # a handler
+            streams = [await one.tunnels.open_stream(node.key, [node.endpoint], 9) for node in (two, three)]
+            async with asyncio.TaskGroup() as group:
+                writers = [group.create_task(stream.write(bytes(60_000_000))) for stream in streams]
+                await asyncio.sleep(10)
+                for writer in writers:
+                    writer.cancel()
+            for stream in streams:
+                stream.abort()
         return counts
 
     counts: list[int] = run_virtually(scenario())

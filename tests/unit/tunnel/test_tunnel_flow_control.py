@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 from aioquic.quic.packet import QuicStreamFrame
@@ -19,8 +20,14 @@ WINDOW = 64 * 1024
 PORT = 9
 
 
-def _config(**changes: int) -> TunnelConfig:
-    return TunnelConfig(stream_window_bytes=WINDOW, link_window_bytes=2 * WINDOW, **changes)
+def _config(*, high: int = 1 << 20, low: int = 1 << 18, has_fast_paths: bool = True) -> TunnelConfig:
+    return TunnelConfig(
+        stream_window_bytes=WINDOW,
+        link_window_bytes=2 * WINDOW,
+        write_high_bytes=high,
+        write_low_bytes=low,
+        has_fast_paths=has_fast_paths,
+    )
 
 
 async def _settle() -> None:
@@ -69,7 +76,7 @@ def test_write_to_a_reader_that_stopped_waits_at_the_high_mark() -> None:
 
     async def scenario() -> None:
         wire = Wire()
-        config = _config(write_high_bytes=32 * 1024, write_low_bytes=8 * 1024)
+        config = _config(high=32 * 1024, low=8 * 1024)
         accepted: asyncio.Future[Stream] = asyncio.get_running_loop().create_future()
         done = asyncio.Event()
 
@@ -95,7 +102,12 @@ def test_write_to_a_reader_that_stopped_waits_at_the_high_mark() -> None:
     run_virtually(scenario())
 
 
-def test_receiver_of_bytes_at_the_top_of_the_window_stays_at_one_window() -> None:
+def _once(frame: QuicStreamFrame) -> Callable[[int, int | None], QuicStreamFrame | None]:
+    frames = [frame]
+    return lambda max_size, max_offset: frames.pop() if frames else None
+
+
+def test_receiver_of_bytes_at_the_top_of_the_window_stays_at_one_window(monkeypatch: pytest.MonkeyPatch) -> None:
     """One-byte frames at the top of what is allowed do not make the receiver allow more."""
 
     async def scenario() -> None:
@@ -114,10 +126,7 @@ def test_receiver_of_bytes_at_the_top_of_the_window_stays_at_one_window() -> Non
             for _ in range(12):
                 top = min(stream.max_stream_data_remote, connection._remote_max_data) - 1
                 moved += top + 1 > stream.sender.highest_offset
-                frames = [QuicStreamFrame(data=b"x", offset=top)]
-                stream.sender.get_frame = (  # type: ignore[method-assign]  # a sender that is not ours
-                    lambda size, limit, frames=frames: frames.pop() if frames else None  # type: ignore[misc]
-                )
+                monkeypatch.setattr(stream.sender, "get_frame", _once(QuicStreamFrame(data=b"x", offset=top)))
                 stream.sender.highest_offset = top + 1
                 stream.sender.buffer_is_empty = False
                 connection._ready[0] = stream
@@ -138,7 +147,7 @@ def test_streams_that_were_aborted_do_not_wear_away_the_window() -> None:
 
     async def scenario() -> None:
         wire = Wire(loss=0.05, seed=3)
-        config = _config(write_high_bytes=WINDOW, write_low_bytes=WINDOW // 4)
+        config = _config(high=WINDOW, low=WINDOW // 4)
 
         async def ignore(stream: Stream) -> None:
             await stream.read(1)

@@ -9,7 +9,8 @@ import pytest
 
 from pilotdht.config.tunnel import TunnelConfig
 from pilotdht.errors import ConfigError, LinkClosed, NodeClosed, NotTrusted, TimedOut, Unreachable, UsageError
-from pilotdht.tunnel.link import Link, LinkState
+from pilotdht.tunnel.link import Link
+from pilotdht.tunnel.link_state import LinkState
 from pilotdht.tunnel.stream import Stream
 from pilotdht.wire.endpoint import Endpoint
 from tests.support.tunnel_nodes import ECHO_PORT, TunnelNode, read_all, serve_echo, virtual_node
@@ -66,7 +67,7 @@ def test_dial_of_nobody_is_unreachable_within_the_timeout() -> None:
         wire = Wire()
         async with virtual_node(wire, 1) as one, virtual_node(wire, 2) as two:
             started = wire.loop.time()
-            with pytest.raises(Unreachable, match="10.8.8.8:1"):
+            with pytest.raises(Unreachable, match=r"10\.8\.8\.8:1"):
                 await one.tunnels.dial(two.key, [NOWHERE])
             assert wire.loop.time() - started < 10.1
             with pytest.raises(Unreachable, match="no endpoint"):
