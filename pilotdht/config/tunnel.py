@@ -33,11 +33,11 @@ class TunnelConfig(Section):
     """One of ``bbr``, ``cubic``, ``reno``."""
 
     stream_window_bytes: int = tunable(
-        2 * _MIB,
+        4 * _MIB,
         unit="bytes",
         low=16 * _KIB,
         high=256 * _MIB,
-        reason="most that one unread stream holds in memory; 50 MB/s at 40 ms round trip",
+        reason="most that one unread stream holds in memory; three times what 30 MB/s have on the way at 40 ms",
     )
     """Bytes a peer may send on a stream before the application reads."""
 
@@ -46,17 +46,21 @@ class TunnelConfig(Section):
         unit="bytes",
         low=16 * _KIB,
         high=1024 * _MIB,
-        reason="most that one peer makes this node hold in memory; eight unread streams do not stop the others",
+        reason="most that one peer makes this node hold in memory; three unread streams do not stop the others",
     )
     """Bytes a peer may send on all streams of a link before the application reads."""
 
     write_high_bytes: int = tunable(
-        1 * _MIB, unit="bytes", low=_KIB, high=256 * _MIB, reason="bounds memory of a slow peer; a write waits above it"
+        4 * _MIB,
+        unit="bytes",
+        low=_KIB,
+        high=256 * _MIB,
+        reason="bounds memory of a slow peer; a lost packet holds back what follows it for a round trip or two",
     )
     """Unacknowledged bytes of a stream above which a write waits."""
 
     write_low_bytes: int = tunable(
-        256 * _KIB, unit="bytes", low=0, high=256 * _MIB, reason="wakes the writer before the pipe runs dry"
+        2 * _MIB, unit="bytes", low=0, high=256 * _MIB, reason="wakes the writer well before the pipe runs dry"
     )
     """Unacknowledged bytes of a stream at which a waiting write goes on."""
 

@@ -69,6 +69,6 @@ def set_up_logging(config: DaemonConfig, *, file: Path | None) -> logging.Handle
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(config.log_level.upper())
-    for noisy in ("quic", "asyncio", "uvicorn.error"):  # other libraries tell details at info
+    for noisy in ("quic", "asyncio"):  # other libraries tell details at info
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     return handler

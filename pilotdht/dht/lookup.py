@@ -271,6 +271,14 @@ class Lookup:
         if self.ending is None:
             self.ending = ending
 
+    def widen(self, answers_wanted: int) -> bool:
+        """Go on until more of the closest have answered; return false when it ended for another reason."""
+        if self.ending is not Ending.CLOSEST_ANSWERED or answers_wanted <= self._answers_wanted:
+            return False
+        self._answers_wanted = answers_wanted
+        self.ending = None
+        return True
+
     def closest(self, limit: int) -> list[Candidate]:
         """Return up to ``limit`` candidates that answered, nearest first, with as many of one prefix as may count."""
         counts: dict[Prefix, int] = {}

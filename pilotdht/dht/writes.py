@@ -98,7 +98,12 @@ class Writer:
         key = signed.record.key
         lookup = self._searcher.begin(key, paths=self._config.paths)
         await self._searcher.walk(lookup, FindNode(NodeId(key)))
-        near = lookup.closest(self._config.replicas + self._config.max_spills)
+        enough = self._config.replicas + self._config.max_spills
+        near = lookup.closest(enough)
+        with_room = sum(1 for one in near if one.token)
+        if with_room < self._config.replicas and lookup.widen(enough):
+            await self._searcher.walk(lookup, FindNode(NodeId(key)))
+            near = lookup.closest(enough)
         own_acks = 0
         replicas = self._config.replicas
         if not self._requester.is_client and self._is_own_among(key, near[:replicas]):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from types import TracebackType
 from typing import Self
 
 from prometheus_client import CollectorRegistry
 
+from pilotdht import __version__
 from pilotdht.config.config import Config
 from pilotdht.errors import ConfigError, NodeClosed
 from pilotdht.identity.address import Address
@@ -146,7 +146,7 @@ class Node:
             peers=stats.contacts,
             connections=sum(1 for _ in rooms.tunnels.links()),
             records=stats.records,
-            version=version("pilotdht"),
+            version=__version__,
         )
 
     async def set_hostname(self, hostname: str) -> None:

@@ -76,6 +76,8 @@ class PeerLinks:
         self._unproven.pop(link, None)
         if link in self._links:
             self._links.remove(link)
+            if self.current is None:
+                self._unproven.clear()  # better than none, and its ping will tell
             self._settle(now)
 
     def _is_preferred(self, link: Link) -> bool:

@@ -33,7 +33,7 @@ LOOPBACK = Endpoint("127.0.0.1", 0)
 MESH_NODES = 20
 COMMAND_TIMEOUT_S = 30.0
 
-BASE_PROGRAM = "import asyncio, aioquic.quic.connection, prometheus_client, uvicorn, starlette.applications"
+BASE_PROGRAM = "import asyncio, aioquic.quic.connection, prometheus_client, kademlia.routing, h11"
 """A process that has loaded what a daemon is made of, and does nothing."""
 
 

@@ -13,7 +13,7 @@ import pytest
 import pilotdht
 from tests.support.source import ROOT
 
-HEAVY = ("aioquic", "kademlia", "rich", "starlette", "uvicorn")
+HEAVY = ("aioquic", "kademlia", "prometheus_client", "rich")
 """What a command that only asks a daemon must not load."""
 
 PUBLIC: list[str] = list(getattr(pilotdht, "__all__", ()))

@@ -25,7 +25,7 @@ MAX_REORDERING = 256
 """Packets by which one may be overtaken before it is taken for lost, at most."""
 MAX_TIME_THRESHOLD = 2.0
 """Round trips after which a packet that was overtaken is taken for lost, at most."""
-REMEMBERED_PACKETS = 2048
+REMEMBERED_PACKETS = 512
 """How far back an acknowledgement of a packet that was taken for lost is recognised."""
 
 

@@ -23,7 +23,7 @@ from pilotdht.cli.program import Verb, program
 from pilotdht.daemon.envelope import error_classes
 from tests.support.fake_daemon import fake_daemon_in_thread
 
-HEAVY = ("aioquic", "asyncio", "cryptography", "h11", "kademlia", "prometheus_client", "rich", "starlette", "uvicorn")
+HEAVY = ("aioquic", "asyncio", "cryptography", "h11", "kademlia", "prometheus_client", "rich")
 
 
 def verbs() -> dict[str, Verb]:

@@ -272,6 +272,28 @@ def test_answered_by_a_client_counts_for_nothing_but_its_contacts() -> None:
     assert [ORDERED[5]] == [one.contact for one in lookup.closest(8)]
 
 
+def test_widen_goes_on_to_farther_contacts() -> None:
+    """When the closest have no room, the next closest are asked as well."""
+    lookup = lookup_of(ORDERED[:10])
+    for contact in lookup.take():
+        lookup.answered(contact, [])
+    lookup.take()
+    assert lookup.widen(5)
+    assert ORDERED[3:5] == lookup.take()
+    for contact in ORDERED[3:5]:
+        lookup.answered(contact, [])
+    lookup.take()
+    assert Ending.CLOSEST_ANSWERED is lookup.ending
+    assert not lookup.widen(5)
+
+
+def test_widen_after_another_ending_does_nothing() -> None:
+    """A deadline stays a deadline."""
+    lookup = lookup_of(ORDERED[:10])
+    lookup.end(Ending.DEADLINE)
+    assert not lookup.widen(9)
+
+
 def test_hops_are_the_longest_chain_that_answered() -> None:
     """A chain of three contacts is three hops."""
     lookup = lookup_of(ORDERED[50:51])

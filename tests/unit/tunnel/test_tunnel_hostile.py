@@ -408,3 +408,36 @@ def test_first_datagram_that_is_no_initial_is_dropped_by_reason(datagram: bytes,
 
     assert reason == caught.value.reason
     assert reason in DROP_REASONS
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_peer_that_sends_arbitrary_frames_harms_only_its_own_link(seed: int) -> None:
+    """Well sealed packets full of noise: the worst is the end of that link."""
+
+    async def scenario() -> None:
+        wire = Wire()
+        noise = random.Random(seed)
+        config = TunnelConfig(accept_per_second=1e6, accept_burst=1_000_000)
+        async with virtual_node(wire, 1) as one, virtual_node(wire, 2, config=config) as two:
+            serve_echo(two)
+            for number in range(40):
+                client = RawPeer(wire, Endpoint("10.9.9.9", 1000 + number))
+                connection = client.dial(settings_of(keys_of(5 + number)), two.key, two.endpoint)
+                await asyncio.sleep(0.1)
+                assert client.sink.is_confirmed
+                keys = connection._application_keys
+                for _ in range(10):
+                    frames = bytes((noise.randrange(0x20),)) + noise.randbytes(noise.choice((3, 5, 20, 200)))
+                    number_sent = connection._packet_number
+                    connection._packet_number += 1
+                    header = bytes((0x41 | keys.key_phase << 2,)) + connection._peer_cid.cid
+                    header += (number_sent & 0xFFFF).to_bytes(2, "big")
+                    wire.send(keys.encrypt_packet(header, frames, number_sent), client.endpoint, two.endpoint)
+                await asyncio.sleep(0.1)
+                client.close()
+            assert await _works(one, two)
+            assert all(
+                link.connection.received_unconsumed_bytes <= config.link_window_bytes for link in two.tunnels.links()
+            )
+
+    run_virtually(scenario())
