@@ -25,9 +25,16 @@ DEFAULT_PORT = 4433
 """The port of nodes that others are told to bootstrap from."""
 
 
+PRESETS = ("local", "lan", "wan")
+"""Names that :func:`preset_of` knows."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config(Section):
     """Everything that can be set for one node."""
+
+    preset: str = tunable("", reason="the defaults suit a mesh over the internet, and a laboratory as well")
+    """One of ``local``, ``lan``, ``wan`` that the values started from, or empty; see :func:`preset_of`."""
 
     hostname: str = tunable("", reason="the name others find this node by; empty: it is found by address and tags only")
     """1..63 lower-case letters, digits and inner hyphens, or empty."""
@@ -97,6 +104,8 @@ class Config(Section):
             InvalidArgument: a hostname or tag is malformed.
         """
         Section.__post_init__(self)
+        if self.preset not in ("", *PRESETS):
+            raise ConfigError(f"{self.preset!r} is no preset", hint=f"presets are {', '.join(PRESETS)}")
         if self.hostname:
             check_hostname(self.hostname)
         for tag in self.tags:
@@ -107,3 +116,46 @@ class Config(Section):
             raise ConfigError(f"a node advertises at most {MAX_ENDPOINTS} endpoints")
         if self.network == 0 and self.network_key:
             raise ConfigError("the public mesh has no network key", hint="choose a network from 1 to 65535")
+
+    @classmethod
+    def local(cls) -> Config:
+        """Return the settings for agents on one machine: loopback only, every node serves, short first waits."""
+        return cls(
+            preset="local",
+            listen=Endpoint("127.0.0.1", 0),
+            net=NetConfig(first_timeout_s=0.2, hello_timeout_s=0.5),
+            dht=DhtConfig(mode="server"),
+        )
+
+    @classmethod
+    def lan(cls) -> Config:
+        """Return the settings for one trusted network: every node serves, and private ranges are not limited."""
+        return cls(
+            preset="lan",
+            net=NetConfig(first_timeout_s=0.3, is_private_limited=False),
+            dht=DhtConfig(mode="server"),
+        )
+
+    @classmethod
+    def wan(cls) -> Config:
+        """Return the settings for the internet: private addresses get no exemption from any cap."""
+        return cls(
+            preset="wan",
+            net=NetConfig(is_private_limited=True),
+            dht=DhtConfig(are_private_prefixes_exempt=False),
+        )
+
+
+def preset_of(name: str) -> Config:
+    """Return the settings to start from.
+
+    Args:
+        name: ``local``, ``lan``, ``wan``, or empty for the defaults.
+
+    Raises:
+        ConfigError: another name.
+    """
+    makers = {"": Config, "local": Config.local, "lan": Config.lan, "wan": Config.wan}
+    if name not in makers:
+        raise ConfigError(f"{name[:80]!r} is no preset", hint=f"presets are {', '.join(PRESETS)}")
+    return makers[name]()

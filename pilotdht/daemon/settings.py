@@ -1,4 +1,4 @@
-"""Where the configuration of a daemon comes from: command line, environment, file, defaults, in this order.
+"""Where the configuration of a daemon comes from: command line, environment, file, preset, defaults, in this order.
 
 Names are the fields of :class:`pilotdht.config.config.Config`; those of a section are written ``section.field``, in a
 file as a TOML table, in the environment as ``PILOTDHT_SECTION_FIELD``. An unknown name is an error that tells the
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotdht.config.config import Config
+from pilotdht.config.config import Config, preset_of
 from pilotdht.config.fields import Section
 from pilotdht.errors import ConfigError, InvalidArgument
 from pilotdht.wire.endpoint import Endpoint, parse_endpoint
@@ -128,7 +128,7 @@ def _known_settings() -> Iterator[tuple[str, _Known]]:
 
 def _build(sections: Mapping[str, Mapping[str, object]]) -> Config:
     """Make the configuration; the sections' own checks run."""
-    config = Config()
+    config = preset_of(str(sections.get("", {}).get("preset", "")))
     changes: dict[str, object] = dict(sections.get("", {}))
     for section, values in sections.items():
         if section:

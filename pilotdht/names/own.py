@@ -47,6 +47,10 @@ class Profile:
     """What it offers, most important first."""
     is_server: bool = False
     """Whether it is reachable from outside."""
+    node_ttl_s: int = MAX_NODE_TTL_S
+    """Lifetime of its NODE record."""
+    entry_ttl_s: int = MAX_ENTRY_TTL_S
+    """Lifetime of its name claim and tag entries."""
 
 
 def own_records(profile: Profile) -> dict[str, Callable[[int], Record]]:
@@ -60,7 +64,7 @@ def own_records(profile: Profile) -> dict[str, Callable[[int], Record]]:
             public_key=profile.public_key,
             network=profile.network,
             issued_ms=issued_ms,
-            ttl_s=MAX_ENTRY_TTL_S,
+            ttl_s=profile.entry_ttl_s,
             hostname=profile.hostname,
         )
     for tag in profile.tags:
@@ -68,7 +72,7 @@ def own_records(profile: Profile) -> dict[str, Callable[[int], Record]]:
             public_key=profile.public_key,
             network=profile.network,
             issued_ms=issued_ms,
-            ttl_s=MAX_ENTRY_TTL_S,
+            ttl_s=profile.entry_ttl_s,
             tag=tag,
         )
     return records
@@ -80,7 +84,7 @@ def node_record(profile: Profile, issued_ms: int) -> NodeRecord:
         public_key=profile.public_key,
         network=profile.network,
         issued_ms=issued_ms,
-        ttl_s=MAX_NODE_TTL_S,
+        ttl_s=profile.node_ttl_s,
         hostname=profile.hostname,
         tags=profile.tags[:MAX_TAGS],
         endpoints=profile.endpoints[:MAX_ENDPOINTS],

@@ -172,6 +172,8 @@ class Rooms:
             tags=tags,
             endpoints=self.endpoints(),
             is_server=not self.socket.rpc.is_client,
+            node_ttl_s=self._config.dht.node_ttl_s,
+            entry_ttl_s=self._config.dht.entry_ttl_s,
         )
 
     def _verified_endpoint(self, peer: PublicKey) -> Endpoint | None:

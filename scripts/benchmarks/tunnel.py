@@ -427,7 +427,6 @@ def _at(seconds: list[float], share: float) -> float:
 
 def rows(quick: bool) -> Sequence[Row]:
     """Run everything."""
-    logging.getLogger("quic").setLevel(logging.CRITICAL)
     _settle_heap()
     size, count = (20_000_000, 300) if quick else (100_000_000, 3000)
     ours = asyncio.run(_run_ours(size, count))

@@ -276,6 +276,31 @@ def test_clients_are_in_nobodys_table() -> None:
     run_virtually(scenario())
 
 
+def test_server_that_becomes_a_client_leaves_all_tables() -> None:
+    """Once it says so, nobody asks it any more, and nothing is written to it."""
+    config = DhtConfig(mode="server")
+
+    async def scenario() -> None:
+        async with VirtualMesh(10, dht=config) as mesh:
+            server = mesh.nodes.pop(4)
+            assert any(server.contact.point in {one.id for one in node.dht.contacts()} for node in mesh.nodes)
+            listen = server.contact.endpoint
+            await server.close()
+            turned = MeshNode(
+                server.keys, server.doors, dht=DhtConfig(mode="client"), net=mesh.net_config, listen=listen
+            )
+            await turned.open()
+            await asyncio.sleep(3600)
+            for node in mesh.nodes:
+                assert turned.contact.point not in {one.id for one in node.dht.contacts()}
+            for node in mesh.nodes:
+                await node.dht.put(node.signed())
+            assert 0 == len(turned.dht.store)
+            await turned.close()
+
+    run_virtually(scenario())
+
+
 def test_expired_records_free_their_place() -> None:
     """Memory goes back when records end."""
 

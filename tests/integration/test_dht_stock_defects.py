@@ -102,7 +102,7 @@ def test_senders_do_not_enter_the_table_unverified() -> None:
                 victim.dht._heard(sender)
             await asyncio.sleep(60)
             assert known == {one.id for one in victim.dht.contacts()}
-            assert victim.dht.stats().candidates <= victim.dht._config.candidate_queue
+            assert victim.dht.stats().candidates <= mesh.dht_config.candidate_queue
 
     run_virtually(scenario())
 
@@ -290,8 +290,8 @@ def test_a_lookup_led_on_for_ever_ends() -> None:
             hostile = await hostile_in(mesh, 1, answer)
             await victim.dht.bootstrap([hostile.contact])
             found = await victim.dht.find_node(target)
-            assert found.requests <= victim.dht._config.max_requests
-            assert found.duration_s <= victim.dht._config.lookup_timeout_s + 0.01
+            assert found.requests <= mesh.dht_config.max_requests
+            assert found.duration_s <= mesh.dht_config.lookup_timeout_s + 0.01
             assert isinstance(found.ending, Ending)
             await hostile.socket.close()
 
@@ -336,14 +336,14 @@ def test_one_silence_does_not_evict_and_the_oldest_is_proved_before_it_is_replac
             assert oldest.id in full.nodes
             await asyncio.sleep(20)
             spare = next(iter(full.replacement_nodes.values())).contact
-            await node.dht._searcher.ask_each([spare], Ping())
+            await node.dht.prove([spare])
             await asyncio.sleep(5)
             assert oldest.id in full.nodes
             assert 0 == oldest.failures
             dead = next(one for one in mesh.nodes if one.contact == next(iter(full.nodes.values())).contact)
             await dead.close()
             await asyncio.sleep(20)
-            await node.dht._searcher.ask_each([spare], Ping())
+            await node.dht.prove([spare])
             await asyncio.sleep(20)
             assert dead.contact.point not in full.nodes
 

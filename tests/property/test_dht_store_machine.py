@@ -15,7 +15,7 @@ from pilotdht.wire.records import NodeRecord, RecordKey, Revocation, SignedRecor
 from tests.support.dht_examples import UNIX_TIME, node_record, revocation, tag_entry
 
 ROOMY = DhtConfig(entries_per_key=3)
-TIGHT = DhtConfig(store_bytes=16 * 1024, cache_bytes=4096, entries_per_key=5, entries_per_signer=3, source_share=0.5)
+TIGHT = DhtConfig(store_bytes=16 * 1024, cache_bytes=4096, entries_per_key=5, entries_per_signer=3, source_share=0.2)
 AGES = st.sampled_from([-900.0, -300.0, -3.0, 0.0, 1.0, 5.0, 60.0, 3000.0, 3599.0, 3700.0, 7100.0, 7300.0])
 SIGNERS = st.integers(min_value=1, max_value=5)
 TTLS = st.sampled_from([1, 60, 3600])

@@ -6,6 +6,7 @@ exactly the deadline aioquic's sums may round so that nothing is due and the sam
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -30,6 +31,8 @@ MESSAGE_OVERHEAD_BYTES: Final = SHORT_OVERHEAD_BYTES + 3
 
 
 _SPENT_BUFFER_BYTES = 512
+# aioquic warns about each peer that misbehaves: strangers would fill the log. It is counted here by result instead.
+logging.getLogger("quic").setLevel(logging.CRITICAL)
 _EPOCHS: dict[frozenset[tls.Epoch], frozenset[tls.Epoch]] = {}
 
 

@@ -15,16 +15,10 @@ from tests.support.tunnel_nodes import virtual_node
 from tests.support.tunnel_virtual_time import Wire, run_virtually
 
 PACKET = 1350
-_MIB = 1 << 20
 
 
 def _config(congestion_control: str) -> TunnelConfig:
-    return TunnelConfig(
-        congestion_control=congestion_control,
-        stream_window_bytes=8 * _MIB,
-        link_window_bytes=16 * _MIB,
-        write_high_bytes=4 * _MIB,
-    )
+    return TunnelConfig(congestion_control=congestion_control)
 
 
 def _transfer(size: int, congestion_control: str, **wire_options: float) -> tuple[float, float]:
