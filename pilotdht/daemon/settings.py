@@ -22,8 +22,10 @@ from pilotdht.errors import ConfigError, InvalidArgument
 from pilotdht.wire.endpoint import Endpoint, parse_endpoint
 
 PREFIX = "PILOTDHT_"
-RESERVED = frozenset({"HOME", "SOCKET", "CONFIG", "PASSPHRASE_FILE", "PEER_ADDRESS", "PEER_HOSTNAME", "PEER_ID"})
-"""Names in the environment that say where things are or who is calling, not how the node behaves."""
+RESERVED = frozenset(
+    {"HOME", "SOCKET", "CONFIG", "PYTHON", "PASSPHRASE_FILE", "PEER_ADDRESS", "PEER_HOSTNAME", "PEER_ID"}
+)
+"""Names in the environment that say where things are, what runs, or who is calling: not how the node behaves."""
 
 MAX_FILE_BYTES = 1 << 20
 

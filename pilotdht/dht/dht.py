@@ -241,6 +241,14 @@ class Dht:
                 group.create_task(self._as_courtesy(self._look_around()))
         return lookup.answers
 
+    async def verify(self, contacts: Sequence[Contact]) -> list[Contact]:
+        """Ask contacts whether they are there; return those that answered, which the table now knows.
+
+        Raises:
+            NodeClosed: the node was closed.
+        """
+        return await self._searcher.ask_each(contacts, Ping())
+
     async def find_node(self, target: NodeId, *, limit: int | None = None) -> NodesFound:
         """Return the live nodes closest to a point of the key space, as many as hold a record unless ``limit`` says.
 

@@ -160,7 +160,7 @@ async def test_mesh_with_full_stores_spills_to_the_next_closest() -> None:
         signed = writer.signed()
         full = [node for node in closest(mesh.nodes, signed.record.key, 6) if node is not writer]
         for node in full:
-            node.dht.store.size_bytes = node.dht._config.store_bytes
+            node.dht.store.size_bytes = mesh.dht_config.store_bytes
         report = await writer.dht.put(signed)
         assert report.is_kept
         assert not any(node.dht.store.holds(signed.record.key, signed.wire) for node in full)

@@ -38,7 +38,7 @@ from pilotdht.wire.messages import (
     StoreCode,
     Stored,
 )
-from pilotdht.wire.records import node_key
+from pilotdht.wire.records import RecordKey, node_key
 from simulations.memory_network import virtual_doors
 from simulations.virtual_loop import run_virtually
 from tests.support.hostile_node import AnswerWith, HostileNode
@@ -94,13 +94,14 @@ def test_senders_do_not_enter_the_table_unverified() -> None:
         async with VirtualMesh(3) as mesh:
             victim = mesh.nodes[0]
             known = {one.id for one in victim.dht.contacts()}
-            for number in range(200):
-                faker = KeyPair.from_seed(number.to_bytes(32, "big"))
-                sender = Sender(
-                    Contact(faker.public_key, Endpoint("10.8.0.1", 4000)), is_validated=True, is_client=False
-                )
-                victim.dht._heard(sender)
+            fakers = [await hostile_in(mesh, number + 1) for number in range(60)]
+            for faker in fakers:
+                faker.socket.rpc.serve(Ping, lambda _request, _sender: None)
+                for _ in range(3):
+                    await faker.socket.rpc.request(victim.contact, FindRecord(RecordKey(bytes(20))))
             await asyncio.sleep(60)
+            for faker in fakers:
+                await faker.socket.close()
             assert known == {one.id for one in victim.dht.contacts()}
             assert victim.dht.stats().candidates <= mesh.dht_config.candidate_queue
 
@@ -336,14 +337,14 @@ def test_one_silence_does_not_evict_and_the_oldest_is_proved_before_it_is_replac
             assert oldest.id in full.nodes
             await asyncio.sleep(20)
             spare = next(iter(full.replacement_nodes.values())).contact
-            await node.dht.prove([spare])
+            await node.dht.verify([spare])
             await asyncio.sleep(5)
             assert oldest.id in full.nodes
             assert 0 == oldest.failures
             dead = next(one for one in mesh.nodes if one.contact == next(iter(full.nodes.values())).contact)
             await dead.close()
             await asyncio.sleep(20)
-            await node.dht.prove([spare])
+            await node.dht.verify([spare])
             await asyncio.sleep(20)
             assert dead.contact.point not in full.nodes
 
@@ -414,7 +415,7 @@ def test_a_message_never_triggers_a_store_to_its_sender() -> None:
             written = mesh.dht_metrics.served["store"]
             for node in mesh.nodes[:10]:
                 for other in mesh.nodes[10:]:
-                    await node.dht._searcher.ask_each([other.contact], FindNode(node.keys.node_id))
+                    await node.dht.verify([other.contact])
             await asyncio.sleep(30)
             assert mesh.dht_metrics.served["store"] - written <= 40
 

@@ -58,7 +58,8 @@ class BookMachine(RuleBasedStateMachine):
         }[event]
         if (self.state(key), event) in TRANSITIONS:
             verb(key)
-            self.model[key] = TRANSITIONS[self.state(key), event]
+            if key in self.model or event is not TrustEvent.WITHDRAWN:  # taking back from a stranger leaves no trace
+                self.model[key] = TRANSITIONS[self.state(key), event]
             if event is TrustEvent.WITHDRAWN:
                 self.pins = {name: pinned for name, pinned in self.pins.items() if pinned != key}
         else:
