@@ -119,9 +119,7 @@ class NetConfig(Section):
     )
     """Peers whose round-trip time and address token are remembered."""
 
-    sealing_keys: int = tunable(
-        4096, low=1, high=1 << 24, reason="a derived key costs 60 us to make and under 1 kB to keep"
-    )
+    sealing_keys: int = tunable(4096, low=1, high=1 << 24, reason="derived keys cost 60 us to make and 1 kB to keep")
     """Peers whose sealing keys are kept."""
 
     strangers_per_s: float = tunable(

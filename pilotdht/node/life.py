@@ -127,7 +127,7 @@ class Life:
         rooms.tunnels.on_link_up(lambda link: rooms.handshakes.on_peer_up(link.peer_key))
         rooms.socket.rpc.on_reachable(lambda _contact, _rtt_s: rooms.announcer.look_soon())
         rooms.handshakes.start()
-        self.mailboxes = Mailboxes(rooms.tunnels)
+        self.mailboxes = Mailboxes(rooms.tunnels, rooms.metrics)
 
     async def _join(self) -> None:
         if self._config.bootstrap or self._remembered:

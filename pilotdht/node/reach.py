@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pilotdht.errors import LinkClosed, RemoteError, TimedOut, Unreachable
+from pilotdht.errors import LinkClosed, PilotError, RemoteError, TimedOut, Unreachable
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
 from pilotdht.names.peer import Peer
+from pilotdht.node.metrics import NodeMetrics
 from pilotdht.tunnel.header import OptionValue
 from pilotdht.tunnel.link import Link
 from pilotdht.tunnel.stream import Stream
@@ -56,6 +57,7 @@ class Reach:
         resolver: Resolves,
         tunnels: Tunnels,
         verified: Callable[[PublicKey], Endpoint | None],
+        metrics: NodeMetrics,
         remember_s: float,
     ) -> None:
         """Make it.
@@ -64,9 +66,11 @@ class Reach:
             resolver: finds peers.
             tunnels: dials them.
             verified: returns where a key has answered this node, when it has; tried after what the peer published.
+            metrics: counters.
             remember_s: how long a resolved peer is used without resolving it again.
         """
         self._verified = verified
+        self._counts = metrics.resolutions
         self._resolver = resolver
         self._tunnels = tunnels
         self._remember_s = remember_s
@@ -88,9 +92,15 @@ class Reach:
         text = _text(target)
         known = self._remembered.get(text)
         if known is not None and not fresh and known.until > self._loop.time():
+            self._counts["remembered"].inc()
             return known.peer
         self.forget(text)
-        peer = await self._resolver.find(text)
+        try:
+            peer = await self._resolver.find(text)
+        except PilotError as error:
+            self._counts[error.code if error.code in self._counts else "failed"].inc()
+            raise
+        self._counts["found"].inc()
         verified = self._verified(peer.public_key)
         if verified is not None and verified not in peer.endpoints:
             peer = replace(peer, endpoints=(*peer.endpoints, verified))

@@ -23,6 +23,7 @@ from pilotdht.net.node_socket import NodeSocket
 from pilotdht.node.announce import Announcer
 from pilotdht.node.endpoints import published_endpoints
 from pilotdht.node.join import Joiner, parse_seed
+from pilotdht.node.metrics import NodeMetrics
 from pilotdht.node.reach import Reach
 from pilotdht.tasks import TaskScope
 from pilotdht.trust.book import TrustBook
@@ -73,6 +74,8 @@ class Rooms:
         self._config = config
         self._identity = identity
         self._loop = asyncio.get_running_loop()
+        self.metrics = NodeMetrics(registry)
+        """Counters of names and services."""
         self.book = TrustBook(book_path, unix_time=doors.unix_time, config=config.trust, network=config.network)
         """Who is trusted, which names are pinned."""
         self.socket = NodeSocket(
@@ -114,6 +117,7 @@ class Rooms:
             resolver=self.resolver,
             tunnels=self.tunnels,
             verified=self._verified_endpoint,
+            metrics=self.metrics,
             remember_s=config.resolve_cache_s,
         )
         """From names to links."""

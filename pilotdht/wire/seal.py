@@ -69,8 +69,8 @@ class Sealer:
         Raises:
             BadMessage: ``peer`` is not a usable key.
         """
-        aead = self._peer(peer).outgoing(int(unix_time // DAY_S))
         own = self._keys.public_key
+        aead = self._peer(peer).outgoing(own, peer, int(unix_time // DAY_S))
         return b"".join((_HEADER, own, nonce, aead.encrypt(nonce, plaintext, _HEADER)))
 
     def open_untrusted(self, datagram: bytes, *, unix_time: float) -> tuple[PublicKey, bytes]:
@@ -82,7 +82,8 @@ class Sealer:
         if len(datagram) < SEAL_OVERHEAD_BYTES or datagram[0] != SEALED:
             raise BadMessage("sealed_size")
         sender = PublicKey(datagram[1:_NONCE_AT])
-        if sender == self._keys.public_key:
+        own = self._keys.public_key
+        if sender == own:
             raise BadMessage("sealed_by_self")
         peer = self._peers.get(sender)
         if peer is None:
@@ -90,7 +91,7 @@ class Sealer:
         nonce, text = datagram[_NONCE_AT:_TEXT_AT], datagram[_TEXT_AT:]
         for day in _days(unix_time):
             try:
-                plaintext = peer.incoming(day).decrypt(nonce, text, _HEADER)
+                plaintext = peer.incoming(sender, own, day).decrypt(nonce, text, _HEADER)
             except InvalidTag:
                 continue
             self._keep(sender, peer)
@@ -120,39 +121,32 @@ class Sealer:
 
 
 class _Peer:
-    """The keys shared with one peer."""
+    """The keys shared with one peer.
 
-    __slots__ = (
-        "_incoming",
-        "_incoming_day",
-        "_incoming_info",
-        "_outgoing",
-        "_outgoing_day",
-        "_outgoing_info",
-        "_root",
-    )
+    Kept as bytes: a cipher object takes ten times the memory of its key, and a microsecond to make.
+    """
+
+    __slots__ = ("_incoming", "_incoming_day", "_outgoing", "_outgoing_day", "_root")
 
     def __init__(self, keys: KeyPair, peer: PublicKey, salt: bytes) -> None:
         self._root = hmac_digest(salt, keys.agree(peer), sha256)  # HKDF-Extract
-        self._outgoing_info = _LABEL + keys.public_key + peer
-        self._incoming_info = _LABEL + peer + keys.public_key
         self._outgoing_day = self._incoming_day = -1
-        self._outgoing: AESGCM | None = None
-        self._incoming: AESGCM | None = None
+        self._outgoing = self._incoming = b""
 
-    def outgoing(self, day: int) -> AESGCM:
-        if self._outgoing is None or day != self._outgoing_day:
-            self._outgoing, self._outgoing_day = self._derive(self._outgoing_info, day), day
-        return self._outgoing
+    def outgoing(self, sender: PublicKey, receiver: PublicKey, day: int) -> AESGCM:
+        if day != self._outgoing_day:
+            self._outgoing, self._outgoing_day = self._derive(sender, receiver, day), day
+        return AESGCM(self._outgoing)
 
-    def incoming(self, day: int) -> AESGCM:
-        if self._incoming is None or day != self._incoming_day:
-            self._incoming, self._incoming_day = self._derive(self._incoming_info, day), day
-        return self._incoming
+    def incoming(self, sender: PublicKey, receiver: PublicKey, day: int) -> AESGCM:
+        if day != self._incoming_day:
+            self._incoming, self._incoming_day = self._derive(sender, receiver, day), day
+        return AESGCM(self._incoming)
 
-    def _derive(self, info: bytes, day: int) -> AESGCM:
+    def _derive(self, sender: PublicKey, receiver: PublicKey, day: int) -> bytes:
         # HKDF-Expand for one block of output, RFC 5869, section 2.3
-        return AESGCM(hmac_digest(self._root, info + day.to_bytes(4, "big") + b"\x01", sha256))
+        info = _LABEL + sender + receiver + day.to_bytes(4, "big")
+        return hmac_digest(self._root, info + b"\x01", sha256)
 
 
 def _days(unix_time: float) -> tuple[int, ...]:

@@ -115,6 +115,9 @@ async def test_message_is_answered_by_listener_and_kept_without_one() -> None:
         assert [b"first", b"third"] == [letter.data for letter in letters]
         assert [("alpha", alpha.address)] * 2 == [(letter.hostname, letter.address) for letter in letters]
         assert await error_of(beta.receive(timeout_s=0.01)) is TimedOut
+        assert 2.0 == beta.registry.get_sample_value("pilotdht_services_messages_total", {"result": "kept"})
+        assert 2.0 == beta.registry.get_sample_value("pilotdht_services_messages_total", {"result": "taken"})
+        assert 2.0 == alpha.registry.get_sample_value("pilotdht_names_resolutions_total", {"result": "found"})
 
 
 async def test_refused_port_and_taken_port_are_typed_errors() -> None:
