@@ -13,6 +13,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from prometheus_client import disable_created_metrics
+
 from pilotdht.config.config import Config
 from pilotdht.daemon.control import Control
 from pilotdht.daemon.handlers import Surroundings
@@ -113,6 +115,7 @@ async def run_daemon(
         handler = set_up_logging(config.daemon, file=None if options.is_foreground else paths.log_file)
         stack.callback(handler.close)
         keys = load_or_create_key_file(paths.key_file, passphrase=read_passphrase(environment))
+        disable_created_metrics()  # a second series a counter, which nobody reads
         stopping = asyncio.Event()
         with _signals(stopping):
             await _serve(config, keys, paths, options, stopping, open_node=open_node, on_ready=on_ready)
