@@ -115,7 +115,7 @@ async def run_daemon(
         handler = set_up_logging(config.daemon, file=None if options.is_foreground else paths.log_file)
         stack.callback(handler.close)
         keys = load_or_create_key_file(paths.key_file, passphrase=read_passphrase(environment))
-        disable_created_metrics()  # a second series a counter, which nobody reads
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # they are a second series a counter, unread
         stopping = asyncio.Event()
         with _signals(stopping):
             await _serve(config, keys, paths, options, stopping, open_node=open_node, on_ready=on_ready)
