@@ -19,6 +19,9 @@ from pilotdht.errors import PilotError
 ABSENT = "-"
 """Stands for a value that is not known."""
 
+ADDRESS_CHARS = 16
+"""Width of an address on the public mesh."""
+
 
 class Styled(str):
     """A text with colours of our own; everything else is stripped of control characters."""
@@ -86,10 +89,14 @@ class Output:
     def _draw(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich import box
         from rich.console import Console
-        from rich.table import Table
+        from rich.table import Column, Table
         from rich.text import Text
 
-        table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        # What does not fit is folded, not cut: nobody can type half an address. That column keeps its width.
+        heads = [
+            Column(name, overflow="fold", min_width=ADDRESS_CHARS if name == "ADDRESS" else None) for name in columns
+        ]
+        table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
         Console(no_color=not self.has_color, highlight=False).print(table)
