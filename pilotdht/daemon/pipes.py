@@ -107,7 +107,12 @@ class Pipes:
 
         async def work() -> None:
             for _ in range(count):
-                await lines.write(message_shape(await self._node.receive(port, timeout_s=timeout_s)))
+                message = await self._node.receive(port, timeout_s=timeout_s)
+                try:
+                    await lines.write(message_shape(message))
+                except BaseException:  # the client went away: the next one gets the message
+                    await self._node.put_back(message)
+                    raise
 
         await lines.run(work)
 

@@ -128,6 +128,10 @@ class NodeVerbs(Protocol):
         """Take the oldest message from the inbox, or wait for one."""
         ...
 
+    async def put_back(self, message: Message) -> None:
+        """Make a received message the oldest of its port again."""
+        ...
+
     async def disconnect(self, target: str) -> bool:
         """Close the tunnel to a peer; returns whether there was one."""
         ...

@@ -34,6 +34,11 @@ class Mailboxes:
         self._metrics.messages["taken"].inc()
         return letter
 
+    async def put_back(self, port: int, letter: Letter) -> None:
+        """Make a message that was taken the oldest of its port again."""
+        if port in self._inboxes:
+            await self._inboxes[port].put_back(letter)
+
     def lend(self, port: int, *, is_lent: bool) -> None:
         """Give a port to a program that listens, or take it back; what was collected stays to be taken."""
         if port not in self._inboxes:

@@ -32,6 +32,7 @@ from pilotdht.node.reach import Target
 from pilotdht.node.records import describe_record, record_target
 from pilotdht.node.rooms import Rooms
 from pilotdht.services.echo import measure
+from pilotdht.services.inbox import Letter
 from pilotdht.services.ports import WellKnownPort
 from pilotdht.services.stdio import exchange
 from pilotdht.trust.book import TrustEntry
@@ -325,6 +326,10 @@ class Node:
             port=int(port),
             data=letter.data,
         )
+
+    async def put_back(self, message: Message) -> None:
+        """Make a received message the oldest of its port again, because it could not be handed on."""
+        await self._running.mailboxes.put_back(message.port, Letter(peer=message.peer, data=message.data))
 
     def connections(self) -> list[ConnectionInfo]:
         """Return the live links."""

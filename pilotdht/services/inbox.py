@@ -101,6 +101,13 @@ class Inbox:
         self._size_bytes -= len(letter.data)
         return letter
 
+    async def put_back(self, letter: Letter) -> None:
+        """Make a message the oldest again: whoever took it could not hand it on."""
+        self._letters.appendleft(letter)
+        self._size_bytes += len(letter.data)
+        async with self._arrived:
+            self._arrived.notify()
+
     async def close(self) -> None:
         """Refuse further messages and end all waiting; safe to call twice."""
         self._is_closed = True

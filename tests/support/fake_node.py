@@ -265,6 +265,10 @@ class FakeNode:
         except TimeoutError as error:
             raise TimedOut("no message came") from error
 
+    async def put_back(self, message: Message) -> None:
+        """Put a message in front of the others."""
+        self.inbox._queue.appendleft(message)  # type: ignore[attr-defined]  # asyncio.Queue has no such method
+
     async def handshake(self, target: str, reason: str = "") -> TrustEntry:
         """Ask."""
         await self._ask(target)

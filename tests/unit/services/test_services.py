@@ -229,3 +229,15 @@ async def test_inbox_closed_ends_all_waiting() -> None:
         await taker
     with pytest.raises(Overloaded):
         await send(inbox, b"late")
+
+
+@pytest.mark.asyncio
+async def test_inbox_gives_a_message_that_was_put_back_to_the_next_taker() -> None:
+    """What could not be handed on is the oldest again, and takes its room again."""
+    inbox = Inbox(1000)
+    await send(inbox, b"first")
+    await send(inbox, b"second")
+    letter = await inbox.take(timeout_s=1)
+    await inbox.put_back(letter)
+    assert [b"first", b"second"] == [(await inbox.take(timeout_s=1)).data for _ in range(2)]
+    assert 0 == len(inbox)
