@@ -94,6 +94,10 @@ _START_OPTIONS = [
     click.Option(["--tags"], metavar="A,B", help="Tags by which others find this node."),
     click.Option(["--bootstrap"], multiple=True, metavar="HOST:PORT", help="A node to join through; may be repeated."),
     click.Option(["--listen"], metavar="HOST:PORT", help="Where the UDP socket is bound; ':PORT' for all addresses."),
+    click.Option(
+        ["--advertise"], metavar="HOST:PORT", help="Where others are told to find it, when peers cannot see that."
+    ),
+    click.Option(["--preset"], metavar="NAME", help="Settings to start from: local, lan or wan."),
     click.Option(["--data-dir", "data_dir"], metavar="DIR", help="Where identity, trust and state are kept."),
     click.Option(["--network"], metavar="NUMBER", help="Mesh to join; 0 is the public one."),
     click.Option(["--metrics", "daemon__metrics"], metavar="HOST:PORT", help="Serve /metrics on this TCP port too."),
