@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pilotdht.config.trust import TrustConfig
-from pilotdht.errors import PilotError
+from pilotdht.errors import LinkClosed, NotTrusted, PilotError
 from pilotdht.identity.ids import PublicKey
 from pilotdht.net.doors import Doors
 from pilotdht.tasks import TaskScope
@@ -212,6 +212,14 @@ class Deliveries:
         return True
 
     async def _exchange(self, peer: PublicKey, word: Word) -> Answer:
+        try:
+            return await self._exchange_once(peer, word)
+        except (LinkClosed, NotTrusted):
+            # Everybody may open this port, so the link was cut under the word, as happens to the one on which trust was
+            # just taken back. Words may be said twice.
+            return await self._exchange_once(peer, word)
+
+    async def _exchange_once(self, peer: PublicKey, word: Word) -> Answer:
         stream = await self._dialer.open(peer, TRUST_PORT)
         try:
             await stream.write(word.encoded())

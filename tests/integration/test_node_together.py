@@ -91,6 +91,17 @@ async def test_handshake_approve_untrust_and_again() -> None:
             assert [] == alpha.trusted() == beta.trusted()
 
 
+async def test_trust_can_be_asked_for_again_at_once() -> None:
+    """Right after trust was taken back a fresh request gets through, without waiting for a retry."""
+    async with mesh("alpha", "beta") as (alpha, beta):
+        await befriend(alpha, beta)
+        for _ in range(5):
+            await beta.untrust("alpha")
+            assert (await alpha.handshake(beta.did, "again")).is_delivered
+            await beta.approve(alpha.did)
+            assert await alpha.ping("beta") > 0
+
+
 async def test_handshake_from_both_sides_is_approved_automatically() -> None:
     """When both ask, both trust; nobody has to approve."""
     async with mesh("alpha", "beta") as (alpha, beta):
