@@ -43,6 +43,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "reject": ("trust", "reject"),
     "trust": ("trust", "trust"),
     "untrust": ("trust", "untrust"),
+    "alias": ("alias", "alias"),
     "dht": ("dht", "dht"),
     "key": ("key", "key"),
     "config": ("config", "config"),

@@ -30,6 +30,8 @@ from pilotdht.client.decode import (
     trust_entry,
 )
 from pilotdht.daemon.shapes import (
+    AliasesShape,
+    AliasRemovedShape,
     AnswerShape,
     ConnectionsShape,
     ContactsShape,
@@ -49,6 +51,7 @@ from pilotdht.daemon.shapes import (
     TunnelShape,
 )
 from pilotdht.errors import TimedOut
+from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import parse_did
 from pilotdht.names.peer import Peer
@@ -156,14 +159,29 @@ class Client:
         """Change the node's tags and publish them."""
         await self._channel.post("/v1/tags", {"tags": list(tags)})
 
-    async def find(self, target: str) -> Peer:
-        """Resolve a name, address, did:key or alias.
+    async def find(self, target: str, *, fresh: bool = True) -> Peer:
+        """Resolve a name, address, did:key or alias; ``fresh``: ask the network even when it was found a moment ago.
 
         Raises:
             NotFound: nobody is known under it.
             Ambiguous: several keys claim the name.
         """
-        return peer(cast("PeerShape", await self._channel.post("/v1/find", {"target": target})))
+        return peer(cast("PeerShape", await self._channel.post("/v1/find", {"target": target, "fresh": fresh})))
+
+    async def set_alias(self, alias: str, target: str) -> Peer:
+        """Let a local name stand for a peer; returns the peer."""
+        await self._channel.post("/v1/alias/set", {"alias": alias, "target": target})
+        return await self.find(alias, fresh=False)
+
+    async def remove_alias(self, alias: str) -> bool:
+        """Forget a local name; return whether there was one."""
+        done = cast("AliasRemovedShape", await self._channel.post("/v1/alias/remove", {"alias": alias}))
+        return done["was_set"]
+
+    async def aliases(self) -> dict[str, Address]:
+        """Return the address of each local name's peer."""
+        listed = cast("AliasesShape", await self._channel.get("/v1/aliases"))
+        return {entry["alias"]: Address.parse(entry["address"]) for entry in listed["aliases"]}
 
     async def lookup(self, *, tag: str, limit: int = 256) -> list[Peer]:
         """Return up to ``limit`` peers that carry a tag."""

@@ -55,6 +55,13 @@ class Fields:
             raise InvalidArgument("target is empty", hint="give a hostname, address or did:key")
         return value
 
+    def flag(self, name: str, default: bool) -> bool:
+        """Return a truth value."""
+        value = self._take(name, default)
+        if not isinstance(value, bool):
+            raise InvalidArgument(f"{name} must be true or false")
+        return value
+
     def texts(self, name: str, *, most: int, most_chars: int = MAX_TARGET_CHARS) -> tuple[str, ...]:
         """Return a list of texts."""
         value = self._take(name, None)

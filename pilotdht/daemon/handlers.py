@@ -23,6 +23,9 @@ from pilotdht.daemon.encode import (
 from pilotdht.daemon.fields import Fields
 from pilotdht.daemon.paths import Paths
 from pilotdht.daemon.shapes import (
+    AliasesShape,
+    AliasRemovedShape,
+    AliasShape,
     AnswerShape,
     ConnectionsShape,
     ContactsShape,
@@ -132,9 +135,30 @@ async def set_tags(call: Call) -> InfoShape:
 
 async def find(call: Call) -> PeerShape:
     """Resolve a peer."""
-    target = call.fields.target()
+    target, fresh = call.fields.target(), call.fields.flag("fresh", True)
     call.fields.finish()
-    return peer_shape(await call.node.find(target))
+    return peer_shape(await call.node.find(target, fresh=fresh))
+
+
+async def set_alias(call: Call) -> AliasShape:
+    """Let a local name stand for a peer."""
+    alias, target = call.fields.text("alias"), call.fields.target()
+    call.fields.finish()
+    peer = await call.node.set_alias(alias, target)
+    return {"alias": alias, "address": str(peer.address)}
+
+
+async def remove_alias(call: Call) -> AliasRemovedShape:
+    """Forget a local name."""
+    alias = call.fields.text("alias")
+    call.fields.finish()
+    return {"was_set": await call.node.remove_alias(alias)}
+
+
+async def aliases(call: Call) -> AliasesShape:
+    """List the local names."""
+    call.fields.finish()
+    return {"aliases": [{"alias": name, "address": str(address)} for name, address in call.node.aliases().items()]}
 
 
 async def lookup(call: Call) -> PeersShape:
@@ -161,6 +185,7 @@ async def hostnames(call: Call) -> HostnamesShape:
     call.fields.finish()
     known = [entry.hostname for entry in (*call.node.trusted(), *call.node.pending())]
     known += [connection.hostname for connection in call.node.connections()]
+    known += call.node.aliases()
     return {"hostnames": sorted({name for name in known if name})[:MAX_HOSTNAMES]}
 
 
@@ -170,7 +195,7 @@ async def ping(call: Call) -> PingShape:
     call.fields.finish()
     try:
         async with asyncio.timeout(timeout_s):
-            peer = await call.node.find(target)
+            peer = await call.node.find(target, fresh=False)
             rtt_s = await call.node.ping(target, timeout_s=timeout_s)
     except TimeoutError as error:
         raise TimedOut(f"no reply from {target} within {timeout_s:g} s") from error
@@ -203,7 +228,7 @@ async def request(call: Call) -> AnswerShape:
     target, port = call.fields.target(), call.fields.port(STDIO_PORT)
     message, timeout_s = call.fields.data("message_base64"), call.fields.seconds("timeout_s", 30.0)
     call.fields.finish()
-    peer = await call.node.find(target)
+    peer = await call.node.find(target, fresh=False)
     answer = await call.node.request(target, message, port=port, timeout_s=timeout_s)
     return {"address": str(peer.address), "answer_base64": encode_base64(answer)}
 
@@ -213,7 +238,7 @@ async def send(call: Call) -> SentShape:
     target, port = call.fields.target(), call.fields.port(STDIO_PORT)
     message, timeout_s = call.fields.data("message_base64"), call.fields.seconds("timeout_s", 30.0)
     call.fields.finish()
-    peer = await call.node.find(target)
+    peer = await call.node.find(target, fresh=False)
     await call.node.send(target, message, port=port, timeout_s=timeout_s)
     return {"address": str(peer.address), "port": port, "size_bytes": len(message)}
 
@@ -287,6 +312,7 @@ READERS: Mapping[str, Handler] = {
     "/v1/peers": peers,
     "/v1/connections": connections,
     "/v1/hostnames": hostnames,
+    "/v1/aliases": aliases,
     "/v1/trust": trusted,
     "/v1/trust/pending": pending,
     "/v1/dht/stats": dht_stats,
@@ -299,6 +325,8 @@ DOERS: Mapping[str, Handler] = {
     "/v1/tags": set_tags,
     "/v1/find": find,
     "/v1/lookup": lookup,
+    "/v1/alias/set": set_alias,
+    "/v1/alias/remove": remove_alias,
     "/v1/ping": ping,
     "/v1/traceroute": traceroute,
     "/v1/connect": connect,

@@ -23,11 +23,12 @@ from pilotdht.daemon.handlers import STDIO_PORT
 from pilotdht.daemon.http import ClientGone, Exchange, as_pilot_error, first_error
 from pilotdht.daemon.metrics import DaemonMetrics
 from pilotdht.daemon.shapes import IncomingShape
-from pilotdht.daemon.verbs import ByteStream, NodeVerbs
+from pilotdht.daemon.verbs import NodeVerbs
 from pilotdht.errors import InvalidArgument, NotFound, PilotError
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
+from pilotdht.tunnel.byte_stream import ByteStream
 
 MAX_QUERY_CHARS = 2048
 MAX_MESSAGES = 1_000_000

@@ -129,6 +129,25 @@ class DisconnectedShape(TypedDict):
     was_connected: bool
 
 
+class AliasShape(TypedDict):
+    """A local name, and whom it stands for."""
+
+    alias: str
+    address: str
+
+
+class AliasesShape(TypedDict):
+    """All local names."""
+
+    aliases: list[AliasShape]
+
+
+class AliasRemovedShape(TypedDict):
+    """Whether there was a local name to forget."""
+
+    was_set: bool
+
+
 class AnswerShape(TypedDict):
     """The answer to a message."""
 

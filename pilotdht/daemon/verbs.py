@@ -8,44 +8,11 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
-from pilotdht.identity.ids import PublicKey
+from pilotdht.identity.address import Address
 from pilotdht.names.peer import Peer
 from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
 from pilotdht.trust.book import TrustEntry
-
-
-class ByteStream(Protocol):
-    """One stream to a peer."""
-
-    @property
-    def peer(self) -> PublicKey:
-        """Who is at the other end."""
-        ...
-
-    @property
-    def port(self) -> int:
-        """The virtual port."""
-        ...
-
-    async def read(self, max_bytes: int = 65536) -> bytes:
-        """Return what has arrived, ``b""`` at the end."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Write all of ``data``; waits while the peer reads too slowly."""
-        ...
-
-    async def write_eof(self) -> None:
-        """End the own direction."""
-        ...
-
-    async def close(self) -> None:
-        """Close both directions."""
-        ...
-
-    def abort(self) -> None:
-        """Give both directions up at once."""
-        ...
+from pilotdht.tunnel.byte_stream import ByteStream
 
 
 class NodeVerbs(Protocol):
@@ -88,8 +55,20 @@ class NodeVerbs(Protocol):
         """Change the own tags and publish them."""
         ...
 
-    async def find(self, target: str) -> Peer:
+    async def find(self, target: str, *, fresh: bool = True) -> Peer:
         """Resolve a name, address, did:key or alias."""
+        ...
+
+    async def set_alias(self, alias: str, target: str) -> Peer:
+        """Let a local name stand for a peer."""
+        ...
+
+    async def remove_alias(self, alias: str) -> bool:
+        """Forget a local name; returns whether there was one."""
+        ...
+
+    def aliases(self) -> Mapping[str, Address]:
+        """Return the local names."""
         ...
 
     async def lookup(self, *, tag: str, limit: int = 256) -> Sequence[Peer]:

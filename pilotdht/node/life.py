@@ -20,6 +20,7 @@ from pilotdht.node.state import NodeState, load_state, save_state
 from pilotdht.services.echo import echo
 from pilotdht.services.ports import WellKnownPort
 from pilotdht.tasks import TaskScope
+from pilotdht.trust.handshake import TrustChange
 from pilotdht.wire.contact import Contact
 
 STATE_FILE = "state"
@@ -126,6 +127,7 @@ class Life:
         rooms.tunnels.listen(WellKnownPort.TRUST, rooms.handshakes.handle)
         rooms.tunnels.on_link_up(lambda link: rooms.handshakes.on_peer_up(link.peer_key))
         rooms.socket.rpc.on_reachable(lambda _contact, _rtt_s: rooms.announcer.look_soon())
+        rooms.handshakes.on_change(_tell)
         rooms.handshakes.start()
         self.mailboxes = Mailboxes(rooms.tunnels, rooms.metrics)
 
@@ -161,3 +163,8 @@ class Life:
         await self._scope.close()
         await rooms.socket.close()
         rooms.book.close()
+
+
+def _tell(change: TrustChange) -> None:
+    """Write a change of trust to the log: whoever runs the node must be able to see who asked, and when."""
+    _logger.info("trust changed", extra={"operation": change.kind.value, "address": str(change.entry.address)})

@@ -174,8 +174,12 @@ class Node:
 
     # Finding.
 
-    async def find(self, target: Target) -> Peer:
+    async def find(self, target: Target, *, fresh: bool = True) -> Peer:
         """Return the peer that a hostname, alias, address or did:key means now.
+
+        Args:
+            target: whom.
+            fresh: ask the network even when the peer was found a moment ago.
 
         Raises:
             InvalidArgument: none of these forms.
@@ -183,7 +187,7 @@ class Node:
             Ambiguous: several keys claim the name.
             KeyChanged: the name was pinned to another key.
         """
-        return await self._rooms.reach.peer(target, fresh=True)
+        return await self._rooms.reach.peer(target, fresh=fresh)
 
     async def lookup(self, *, tag: str, limit: int = 256) -> list[Peer]:
         """Return up to ``limit`` live peers that carry a tag, in the order of their addresses.
@@ -399,6 +403,31 @@ class Node:
     def trusted(self) -> list[TrustEntry]:
         """Return whom this node trusts, oldest first."""
         return self._rooms.book.trusted()
+
+    # Names of one's own.
+
+    async def set_alias(self, alias: str, target: Target) -> Peer:
+        """Let a local name stand for a peer, whatever anybody claims; returns the peer.
+
+        Raises:
+            InvalidArgument: the alias is not formed like a hostname.
+            Overloaded: there are too many.
+            PilotError: as :meth:`find`.
+        """
+        peer = await self._rooms.reach.peer(target, fresh=True)
+        self._rooms.book.set_alias(alias, peer.public_key)
+        self._rooms.reach.forget(alias)
+        return peer
+
+    async def remove_alias(self, alias: str) -> bool:
+        """Forget a local name; return whether there was one."""
+        self._rooms.reach.forget(alias)
+        return self._rooms.book.remove_alias(alias)
+
+    def aliases(self) -> dict[str, Address]:
+        """Return the address of each local name's peer."""
+        keys = self._rooms.book.aliases()
+        return {alias: Address.of_public_key(key, network=self.config.network) for alias, key in keys.items()}
 
     # Looking into the DHT.
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 
 from pilotdht.errors import LinkClosed, TimedOut
-from pilotdht.services.byte_stream import ByteStream
+from pilotdht.tunnel.byte_stream import ByteStream
 
 IDLE_TIMEOUT_S = 120.0
 """An echo stream without traffic for so long is closed: it holds a handler."""

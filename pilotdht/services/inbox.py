@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pilotdht.errors import LinkClosed, NodeClosed, Overloaded, TimedOut
 from pilotdht.identity.ids import PublicKey
-from pilotdht.services.byte_stream import ByteStream
+from pilotdht.tunnel.byte_stream import ByteStream
 
 MAX_MESSAGES = 256
 MAX_BYTES = 16 * 2**20

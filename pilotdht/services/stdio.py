@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from pilotdht.errors import Overloaded, TimedOut
-from pilotdht.services.byte_stream import ByteStream
+from pilotdht.tunnel.byte_stream import ByteStream
 
 MAX_MESSAGE_BYTES = 16 * 2**20
 """Longest message or answer taken whole; longer ones are read from the stream piece by piece."""

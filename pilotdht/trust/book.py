@@ -19,7 +19,7 @@ from pilotdht.config.trust import TrustConfig
 from pilotdht.errors import AlreadyExists, ConfigError, InvalidArgument, NodeClosed, NotFound, Overloaded
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PUBLIC_KEY_BYTES, PublicKey
-from pilotdht.identity.names import check_hostname, is_hostname
+from pilotdht.identity.names import check_hostname
 from pilotdht.trust.database import damaged, open_database
 from pilotdht.trust.standing import Standing, hear, is_news, learn, owed_word, say
 from pilotdht.trust.states import TrustEvent, TrustState, is_legal
@@ -226,12 +226,6 @@ class TrustBook:
             return before
         standing = learn(before.standing, word, answer, now_ms=self._now_ms())
         return self._keep(before, replace(before, standing=standing))
-
-    def note_hostname(self, public_key: PublicKey, hostname: str) -> None:
-        """Remember what a known peer calls itself now; strangers are not remembered for a name."""
-        entry = self._peers.get(public_key)
-        if entry is not None and entry.hostname != hostname and (hostname == "" or is_hostname(hostname)):
-            self._keep(entry, replace(entry, hostname=hostname))
 
     def keys_named(self, hostname: str) -> list[PublicKey]:
         """Return the trusted peers with this hostname, oldest trust first."""

@@ -21,49 +21,17 @@ from pilotdht.trust.book import TrustBook, TrustEntry
 from pilotdht.trust.metrics import TrustMetrics
 from pilotdht.trust.policy import TRUST_PORT
 from pilotdht.trust.words import LENGTH_BYTES, Answer, Stance, Word, answer_untrusted, length_untrusted
+from pilotdht.tunnel.byte_stream import ByteStream
 
 _logger = logging.getLogger(__name__)
 
 _WORDS_PER_RUN = 4
 
 
-class TrustStream(Protocol):
-    """What a handshake needs of a stream."""
-
-    @property
-    def peer(self) -> PublicKey:
-        """Who is at the other end, proven by the link."""
-        ...
-
-    async def read(self, max_bytes: int = 65536) -> bytes:
-        """Return what has arrived, ``b""`` at the end."""
-        ...
-
-    async def read_exactly(self, size: int) -> bytes:
-        """Return exactly ``size`` bytes."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Write all of ``data``."""
-        ...
-
-    async def write_eof(self) -> None:
-        """End the own direction."""
-        ...
-
-    async def close(self) -> None:
-        """Close both directions."""
-        ...
-
-    def abort(self) -> None:
-        """Give both directions up at once."""
-        ...
-
-
 class Dialer(Protocol):
     """Whatever reaches peers by their key."""
 
-    async def open(self, peer: PublicKey, port: int) -> TrustStream:
+    async def open(self, peer: PublicKey, port: int) -> ByteStream:
         """Open a stream to a port of a peer, dialling when needed.
 
         Raises:

@@ -19,10 +19,11 @@ from pilotdht.net.doors import Doors
 from pilotdht.net.limits import PrefixLimiter
 from pilotdht.tasks import TaskScope
 from pilotdht.trust.book import TrustBook, TrustEntry
-from pilotdht.trust.deliveries import Deliveries, Dialer, TrustStream
+from pilotdht.trust.deliveries import Deliveries, Dialer
 from pilotdht.trust.metrics import TrustMetrics
 from pilotdht.trust.states import TrustState
 from pilotdht.trust.words import LENGTH_BYTES, Answer, Stance, Word, length_untrusted, word_untrusted
+from pilotdht.tunnel.byte_stream import ByteStream
 
 _logger = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ class Handshakes:
         before = self._book.entry(peer)
         return await self._said(before, self._book.untrust(peer), timeout_s)
 
-    async def handle(self, stream: TrustStream) -> None:
+    async def handle(self, stream: ByteStream) -> None:
         """Serve one stream to port 444: hear a word, answer, and act."""
         dropped = self._metrics.dropped
         is_lost = False

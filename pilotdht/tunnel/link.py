@@ -282,15 +282,6 @@ class Link:
             self.driver.touch(self)
             self.connection.deliver(self)
 
-    async def wait_up(self) -> None:
-        """Wait until both sides have proved their keys.
-
-        Raises:
-            LinkClosed: the handshake failed; :attr:`closed` says why.
-        """
-        await asyncio.shield(self.settled)
-        self._check_up()
-
     def drain(self, now: float) -> None:
         """Prefer another link to the peer from now on."""
         if self._state is LinkState.UP:

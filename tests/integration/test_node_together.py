@@ -194,6 +194,17 @@ async def test_two_claims_of_a_name_are_ambiguous_until_one_is_trusted() -> None
         assert twin.public_key == (await beta.find("twin")).public_key
 
 
+async def test_alias_stands_for_a_key_whatever_anybody_claims() -> None:
+    """A name of one's own leads to its peer though another claims that hostname, and is forgotten when told to."""
+    async with mesh("alpha", "beta", "friend") as (alpha, beta, impostor):
+        await alpha.set_alias("friend", "beta")
+        assert {"friend": beta.address} == alpha.aliases()
+        assert beta.public_key == (await alpha.find("friend")).public_key
+        assert await alpha.remove_alias("friend")
+        assert impostor.public_key == (await alpha.find("friend")).public_key
+        assert not await alpha.remove_alias("friend")
+
+
 async def test_pinned_name_with_another_key_is_a_loud_error() -> None:
     """A name resolved before and claimed by another key now is refused until trust is taken back."""
     async with mesh("alpha", "beta") as (alpha, beta):

@@ -51,6 +51,14 @@ class FakeStream:
         self._is_ended = not item
         return item
 
+    async def read_exactly(self, size: int) -> bytes:
+        """Return what the other end wrote in pieces that make exactly this size."""
+        data = b""
+        while len(data) < size and (piece := await self.read()):
+            data += piece
+        assert len(data) == size
+        return data
+
     async def write(self, data: bytes) -> None:
         """Hand data to the other end."""
         assert self.other is not None
@@ -97,6 +105,7 @@ class FakeNode:
         """Set when a stuck verb was cancelled."""
         self.sent: list[tuple[str, bytes, int]] = []
         self.inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self.names: dict[str, Address] = {}
         self.listening = 0
         """Open listeners."""
         self.incoming: asyncio.Queue[FakeStream] = asyncio.Queue()
@@ -175,7 +184,21 @@ class FakeNode:
         """Change the tags."""
         self.tags = tuple(tags)
 
-    async def find(self, target: str) -> Peer:
+    async def set_alias(self, alias: str, target: str) -> Peer:
+        """Remember a name."""
+        peer = await self.find(target)
+        self.names[alias] = peer.address
+        return peer
+
+    async def remove_alias(self, alias: str) -> bool:
+        """Forget a name."""
+        return self.names.pop(alias, None) is not None
+
+    def aliases(self) -> Mapping[str, Address]:
+        """Return the names."""
+        return self.names
+
+    async def find(self, target: str, *, fresh: bool = True) -> Peer:
         """Find the one peer."""
         await self._ask(target)
         return Peer(

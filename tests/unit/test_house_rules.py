@@ -224,7 +224,7 @@ def test_files_name_no_machine_or_registry() -> None:
 
 def test_machine_names_in_a_text_are_found() -> None:
     """The search for hosts and machine paths finds both, and leaves other paths alone."""
-    text = f"see https://{'pypi'}.org/x\n/{'home'}/alice/key\n/usr/bin/env ~/work/x $HOME/root/x\n"
+    text = f"see https://{'pypi'}.org/x\n/{'home'}/alice/key\n/usr/bin/env ~/code/x $HOME/root/x\n"
     assert [1, 2] == [breach.line for breach in texts_name_no_machine("a.md", text)]
 
 

@@ -199,8 +199,6 @@ def test_book_find_by_address_and_hostname_finds_known_peers() -> None:
     book.untrust(ALICE)
     assert [] == book.find("peer")
     assert [] == book.find("")
-    book.note_hostname(ALICE, "renamed")
-    assert "renamed" == book.entry(ALICE).hostname
 
 
 def test_book_name_of_a_trusted_peer_counts_only_while_trusted() -> None:

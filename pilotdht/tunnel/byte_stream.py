@@ -1,4 +1,7 @@
-"""What services need of a stream: a Protocol that :class:`pilotdht.tunnel.stream.Stream` fulfils."""
+"""What users of a stream need of it: a Protocol that :class:`pilotdht.tunnel.stream.Stream` fulfils.
+
+Services, handshakes and the daemon take this, so that their tests need no link.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,13 @@ class ByteStream(Protocol):
         """Who is on the other side."""
         ...
 
+    @property
+    def port(self) -> int:
+        """The virtual port."""
+        ...
+
     async def read(self, max_bytes: int = 65536) -> bytes:
-        """Return some bytes, or ``b""`` at the end."""
+        """Return what has arrived, or ``b""`` at the end."""
         ...
 
     async def read_exactly(self, size: int) -> bytes:
@@ -24,9 +32,17 @@ class ByteStream(Protocol):
         ...
 
     async def write(self, data: bytes) -> None:
-        """Queue bytes, waiting while the peer is behind."""
+        """Write all of ``data``, waiting while the peer is behind."""
         ...
 
     async def write_eof(self) -> None:
         """Say that nothing more will be written."""
+        ...
+
+    async def close(self) -> None:
+        """End both directions: what was written is still delivered."""
+        ...
+
+    def abort(self) -> None:
+        """Give both directions up at once."""
         ...
