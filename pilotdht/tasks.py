@@ -24,7 +24,7 @@ class TaskScope:
     def __init__(self, name: str) -> None:
         self.name = name
         self.failures = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], None] = {}  # a set would be cancelled in another order each run
         self._is_open = False
 
     async def __aenter__(self) -> Self:
@@ -46,8 +46,8 @@ class TaskScope:
             work.close()
             raise RuntimeError(f"task scope {self.name!r} is not open")
         task = asyncio.get_running_loop().create_task(self._guard(work, name), name=f"{self.name}/{name}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
         task.add_done_callback(lambda _: work.close())  # one that was cancelled before its first step never ran
         return task
 
@@ -59,6 +59,9 @@ class TaskScope:
             for task in children:
                 task.cancel()
             await asyncio.wait(children)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
 
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:
         try:

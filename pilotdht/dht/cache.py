@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from pilotdht.identity.ids import PublicKey
@@ -35,6 +36,7 @@ class RecordCache:
         """What all copies take."""
         self.evicted = 0
         """Copies dropped to make room."""
+        self._none_over_before_s = math.inf
 
     def __len__(self) -> int:
         """Return how many copies are kept."""
@@ -66,6 +68,7 @@ class RecordCache:
         self._copies[slot] = Copy(signed.wire, version, until_s)
         self._signers.setdefault(record.key, {})[record.public_key] = None
         self.size_bytes += size_bytes
+        self._none_over_before_s = min(self._none_over_before_s, until_s)
         while self.size_bytes > self._capacity_bytes:
             self.evict_oldest()
         return True
@@ -113,7 +116,10 @@ class RecordCache:
 
     def expire(self, unix_time: float) -> int:
         """Forget what is over; return how many that were."""
+        if unix_time < self._none_over_before_s:
+            return 0
         over = [slot for slot, copy in self._copies.items() if copy.until_s <= unix_time]
         for slot in over:
             self.drop(*slot)
+        self._none_over_before_s = min((copy.until_s for copy in self._copies.values()), default=math.inf)
         return len(over)

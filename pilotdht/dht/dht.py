@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from pilotdht.config.dht import DhtConfig
+from pilotdht.dht.density import CONTACTS_COUNTED, estimated_nodes
+from pilotdht.dht.facts import DhtStats, NodesFound, RecordFound
 from pilotdht.dht.handover import Handover
 from pilotdht.dht.holder import Holder
 from pilotdht.dht.lookup import Ending, Lookup
@@ -46,44 +47,6 @@ RESTORED_AT_ONCE = 32
 
 NEARLY_FULL = 0.75
 """Share of the entries a key may have from which readers look into the next shard too."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodesFound:
-    """What a lookup of contacts came to."""
-
-    contacts: tuple[Contact, ...]
-    """The closest that answered, nearest first."""
-    requests: int
-    """Requests sent."""
-    hops: int
-    """Length of the longest chain of contacts that led to an answer."""
-    duration_s: float
-    """What it took."""
-    ending: Ending
-    """Why it stopped."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DhtStats:
-    """Where this node stands."""
-
-    contacts: int
-    """Verified contacts in the routing table."""
-    buckets: int
-    """Parts of the key space that the table tells apart."""
-    records: int
-    """Records and entries kept for others."""
-    record_bytes: int
-    """Memory that they take, about."""
-    cached_copies: int
-    """Copies of records left by lookups."""
-    candidates: int
-    """Contacts heard of that wait to be pinged."""
-    publications: tuple[str, ...]
-    """What this node keeps alive of its own."""
-    is_server: bool
-    """Whether it serves others."""
 
 
 class Dht:
@@ -132,6 +95,8 @@ class Dht:
         self._prefixes = PrefixRule(are_private_exempt=True)
         self._reads: dict[object, asyncio.Future[object]] = {}
         self._restored: list[tuple[bytes, Any]] = []
+        self._has_changed = False
+        self._mesh_size = 1
         prefixes = PrefixRule(are_private_exempt=config.are_private_prefixes_exempt)
         self._searcher = Searcher(
             own_id=own_id, config=config, table=self.table, prefixes=prefixes, requester=requester
@@ -193,10 +158,13 @@ class Dht:
             random=doors.random,
             metrics=metrics,
             look_up=self._refresh,
+            rejoin=self.bootstrap,
+            on_reunited=self._publisher.reunited,
             on_tick=self._tick,
         )
-        self._searcher.on_newcomer = self._handover.newcomer
+        self._searcher.on_newcomer = self._newcomer
         self._searcher.on_spare = self._maintenance.spare
+        self._searcher.on_lost = self._given_up
         self._searcher.on_answer = self._answered
         metrics.gauges = self._gauges
 
@@ -207,6 +175,7 @@ class Dht:
         self._requester.on_heard(self._heard)
         self._scope.start(self._maintenance.run_pings(), name="pings")
         self._scope.start(self._maintenance.run_ticks(), name="ticks")
+        self._scope.start(self._maintenance.run_reunions(), name="reunions")
         self._scope.start(self._handover.run(), name="handover")
         self._scope.start(self._publisher.run(), name="publisher")
         if self._restored:
@@ -235,6 +204,7 @@ class Dht:
         if not lookup.answers or not len(self.table):
             return 0
         self.table.begin_anew(asyncio.get_running_loop().time())
+        self._measure_mesh()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._as_courtesy(self._announce(lookup)))
             if lookup.ending is not Ending.EXHAUSTED:  # else all that exist were asked
@@ -272,9 +242,25 @@ class Dht:
             Overloaded: too many requests of this node wait already.
             NodeClosed: the node was closed.
         """
+        return (await self.find_record(key, signer=signer, quorum=quorum)).signed
+
+    async def find_record(
+        self, key: RecordKey, *, signer: PublicKey | None = None, quorum: int | None = None
+    ) -> RecordFound:
+        """Return what :meth:`get_record` does, with what it took.
+
+        Raises:
+            Overloaded: too many requests of this node wait already.
+            NodeClosed: the node was closed.
+        """
         wanted = self._config.quorum if quorum is None else max(1, quorum)
-        read = partial(self._get_record, key, signer=signer, quorum=wanted)
+        read = partial(self._find_record, key, signer=signer, quorum=wanted)
         return await self._merged(("record", key, signer, wanted), read)
+
+    def published(self, name: str) -> SignedRecord | None:
+        """Return what enough holders took last of a publication of ours; absent before that."""
+        held = self._publisher.find(name)
+        return None if held is None else held.kept
 
     async def get_entries(self, key: RecordKey, *, limit: int = 256) -> list[SignedRecord]:
         """Return up to ``limit`` live entries under a key, the newest of each signer.
@@ -337,6 +323,7 @@ class Dht:
         """Return where this node stands."""
         return DhtStats(
             contacts=len(self.table),
+            mesh_size=self._mesh_size,
             buckets=len(self.table.buckets),
             records=len(self.store),
             record_bytes=self.store.size_bytes,
@@ -403,11 +390,16 @@ class Dht:
         for shared_bits in range(self._config.join_refreshes):
             await self._refresh(point_beside(self._own_id, shared_bits, self._doors.random))
 
-    async def _get_record(self, key: RecordKey, *, signer: PublicKey | None, quorum: int) -> SignedRecord | None:
+    async def _find_record(self, key: RecordKey, *, signer: PublicKey | None, quorum: int) -> RecordFound:
         started = asyncio.get_running_loop().time()
         found, lookup = await self._reader.record(key, signer=signer, quorum=quorum)
         self._count("get_record", "not_found" if found is None else "found", started, lookup)
-        return found
+        return RecordFound(
+            signed=found,
+            requests=0 if lookup is None else lookup.requests,
+            hops=0 if lookup is None else lookup.hops,
+            duration_s=asyncio.get_running_loop().time() - started,
+        )
 
     async def _get_entries(self, key: RecordKey, limit: int) -> tuple[list[SignedRecord], int]:
         started = asyncio.get_running_loop().time()
@@ -454,13 +446,31 @@ class Dht:
                 self.store.put(signed, unix_time=self._doors.unix_time(), source=source)
 
     def _heard(self, sender: Sender) -> None:
+        self.table.heard(sender.contact, asyncio.get_running_loop().time())
         self._maintenance.heard(sender)
 
     def _answered(self, answer: Answer) -> None:
         if self._config.mode == "auto":
             self._role.seen(is_public=self._prefixes.of(answer.observed) is not None)
 
+    def _newcomer(self, contact: Contact) -> None:
+        self._has_changed = True
+        self._maintenance.found(contact)
+        self._handover.newcomer(contact)
+
+    def _given_up(self, contact: Contact) -> None:
+        self._has_changed = True
+        self._maintenance.lost(contact)
+
+    def _measure_mesh(self) -> None:
+        self._has_changed = False
+        nearest = self.table.nearest(self._own_id, CONTACTS_COUNTED)
+        self._mesh_size = estimated_nodes(int.from_bytes(self._own_id, "big"), nearest)
+        self._publisher.mesh_has(self._mesh_size)
+
     def _tick(self) -> None:
+        if self._has_changed:
+            self._measure_mesh()
         self.store.expire(self._doors.unix_time())
         self._requester.is_client = self._role.is_client(is_reachable=self._is_reachable())
 
@@ -473,6 +483,7 @@ class Dht:
     def _gauges(self) -> dict[str, float]:
         return {
             "contacts": len(self.table),
+            "mesh_size": self._mesh_size,
             "records": len(self.store),
             "record_bytes": self.store.size_bytes,
             "cached_copies": len(self.store.cache),

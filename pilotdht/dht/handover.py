@@ -16,7 +16,7 @@ from pilotdht.dht.routing import RoutingTable
 from pilotdht.dht.search import Searcher
 from pilotdht.dht.store import Held, RecordStore
 from pilotdht.errors import PilotError
-from pilotdht.identity.ids import NodeId, distance
+from pilotdht.identity.ids import NodeId
 from pilotdht.net.outcomes import Answered
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.messages import FindNode, Nodes, Request, Store, StoreEntry
@@ -28,19 +28,20 @@ RECORDS_LOOKED_AT_ONCE = 200
 """Records examined before other work has its turn: about 2 ms."""
 
 
-def is_to_be_given(held: Held, newcomer: Contact, *, own_id: NodeId, table: RoutingTable, replicas: int) -> bool:
+def is_to_be_given(held: Held, newcomer: Contact, *, own_point: int, table: RoutingTable, replicas: int) -> bool:
     """Return whether this node should give a record to a newcomer.
 
     It should when the newcomer belongs to the record's holders, and this node is the closest of the others: so one of
     them gives it, not all.
     """
-    key = held.key
-    if distance(newcomer.node_id, key) >= distance(own_id, key):
+    point = held.point
+    its, own = newcomer.point ^ point, own_point ^ point
+    if its >= own:
         return False  # it is farther away than we: its turn comes when we are gone
-    nearest = [one for one in table.nearest(key, replicas + 1) if one.node_id != newcomer.node_id]
-    if len(nearest) >= replicas and distance(nearest[replicas - 1].node_id, key) < distance(newcomer.node_id, key):
+    nearest = [one.point ^ point for one in table.nearest(held.key, replicas + 1) if one.point != newcomer.point]
+    if len(nearest) >= replicas and nearest[replicas - 1] < its:
         return False
-    return not nearest or distance(own_id, key) < distance(nearest[0].node_id, key)
+    return not nearest or own < nearest[0]
 
 
 class Handover:
@@ -57,7 +58,7 @@ class Handover:
         requester: Requester,
         metrics: DhtMetrics,
     ) -> None:
-        self._own_id = own_id
+        self._own_point = int.from_bytes(own_id, "big")
         self._config = config
         self._table = table
         self._store = store
@@ -98,7 +99,11 @@ class Handover:
         for index, held in enumerate(list(self._store)):
             if index % RECORDS_LOOKED_AT_ONCE == RECORDS_LOOKED_AT_ONCE - 1:
                 await asyncio.sleep(0)
-            if is_to_be_given(held, newcomer, own_id=self._own_id, table=self._table, replicas=self._config.replicas):
+            if held.point ^ newcomer.point >= held.point ^ self._own_point:
+                continue  # what most come to is seen without a call
+            if is_to_be_given(
+                held, newcomer, own_point=self._own_point, table=self._table, replicas=self._config.replicas
+            ):
                 found.append(held)
                 if len(found) >= self._config.handover_records:
                     break

@@ -15,6 +15,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from math import inf
 
 from pilotdht.config.dht import DhtConfig
 from pilotdht.dht.prefixes import Prefix, PrefixRule
@@ -121,6 +122,10 @@ def _nobody(_: NodeId) -> Contact | None:
     return None
 
 
+def _unmeasured(_: Contact) -> float | None:
+    return None
+
+
 def _never(_: Contact) -> bool:
     return False
 
@@ -141,6 +146,7 @@ class Lookup:
         paths: int = 1,
         verified: Callable[[NodeId], Contact | None] = _nobody,
         is_doubted: Callable[[Contact], bool] = _never,
+        rtt_of: Callable[[Contact], float | None] = _unmeasured,
     ) -> None:
         """Make a lookup.
 
@@ -155,6 +161,7 @@ class Lookup:
             paths: how many disjoint paths; no more than there are seeds.
             verified: returns the contact with a verified endpoint, which is preferred over hearsay.
             is_doubted: whether a contact did not answer lately, and has not since.
+            rtt_of: returns the round-trip time of a contact in seconds; absent when it was never measured.
         """
         self.target = target
         """What to come close to."""
@@ -174,6 +181,7 @@ class Lookup:
         self._prefixes = prefixes
         self._verified = verified
         self._is_doubted = is_doubted
+        self._rtt_of = rtt_of
         self._answers_wanted = answers_wanted
         self._parallel = config.parallel if parallel is None else parallel
         self._candidates: dict[int, Candidate] = {}
@@ -206,7 +214,7 @@ class Lookup:
         while progress and self._in_window < self._parallel and self.requests < self._config.max_requests:
             progress = False
             for path, frontier in enumerate(frontiers):
-                heard = next((one for one in frontier if one.state is State.HEARD), None)
+                heard = self._next(frontier)
                 if heard is not None and self._in_window < self._parallel:
                     wanted.append(self._ask(heard, path))
                     progress = True
@@ -292,6 +300,16 @@ class Lookup:
             closest.append(one)
         return closest
 
+    def hurry(self) -> None:
+        """Ask a whole answer set at once from now on: what is looked for is here, and the quickest of many are heard."""
+        self._parallel = max(self._parallel, self._answers_wanted)
+
+    def is_among_closest(self, contact: Contact) -> bool:
+        """Return whether a contact is one of the closest that are not silent, as many as make an answer set."""
+        distance = contact.point ^ self._point
+        closer = (one for key, one in self._candidates.items() if key < distance and one.state is not State.SILENT)
+        return sum(1 for _ in closer) < self._answers_wanted
+
     def _hear(self, contact: Contact, path: int, depth: int) -> None:
         distance = contact.point ^ self._point
         if distance == self._own_distance:
@@ -311,6 +329,21 @@ class Lookup:
             insort(view, distance)
             if len(view) > self._view_limit:
                 self._drop_farthest(view, bit)
+
+    def _next(self, frontier: Sequence[Candidate]) -> Candidate | None:
+        """Return whom to ask next: of the closest that were not asked the one with the shortest known round trip."""
+        best: Candidate | None = None
+        best_s = inf
+        left = self._config.proximity_choice
+        for one in frontier:
+            if one.state is State.HEARD:
+                rtt_s = self._rtt_of(one.contact)
+                if best is None or (rtt_s is not None and rtt_s < best_s):
+                    best, best_s = one, inf if rtt_s is None else rtt_s
+                left -= 1
+                if not left:
+                    break
+        return best
 
     def _note_other_endpoint(self, candidate: Candidate, contact: Contact) -> None:
         others = candidate.others

@@ -6,11 +6,13 @@ Everything is bounded and rate-limited, whatever others send. Nothing here write
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
 from random import Random
 from typing import Any
 
 from pilotdht.config.dht import DhtConfig
+from pilotdht.dht.lost import LostContacts
 from pilotdht.dht.metrics import DhtMetrics
 from pilotdht.dht.requester import Requester
 from pilotdht.dht.routing import Bucket, RoutingTable
@@ -23,6 +25,9 @@ from pilotdht.wire.messages import Ping
 
 LookUp = Callable[[NodeId], Coroutine[Any, Any, object]]
 """Looks up a point of the key space, for its effect on the table."""
+
+Rejoin = Callable[[Sequence[Contact]], Coroutine[Any, Any, object]]
+"""Joins the part of the mesh that some contacts belong to."""
 
 
 class Allowance:
@@ -71,6 +76,8 @@ class Maintenance:
         random: Random,
         metrics: DhtMetrics,
         look_up: LookUp,
+        rejoin: Rejoin,
+        on_reunited: Callable[[], None],
         on_tick: Callable[[], None],
     ) -> None:
         self._own_id = own_id
@@ -82,12 +89,17 @@ class Maintenance:
         self._random = random
         self._metrics = metrics
         self._look_up = look_up
+        self._rejoin = rejoin
+        self._on_reunited = on_reunited
         self._on_tick = on_tick
         self._allowance = Allowance(rate=config.candidate_pings_per_s, burst=config.candidate_ping_burst)
         self._candidates: dict[NodeId, Contact] = {}
         self._proofs: dict[NodeId, Contact] = {}
         self._proving: dict[NodeId, None] = {}
         self._wake = asyncio.Event()
+        self._lost = LostContacts(config)
+        self._returned: list[Contact] = []
+        self._has_lost = asyncio.Event()
         self._own_lookup_due_s = 0.0
 
     @property
@@ -108,12 +120,52 @@ class Maintenance:
 
     def spare(self, contact: Contact) -> None:
         """Have the oldest contact of a full bucket prove itself against a newcomer."""
+        self.found(contact)
         oldest = self._table.oldest_of_full(contact.node_id, asyncio.get_running_loop().time())
         if oldest is None or oldest.contact.node_id in self._proving:
             return
         if len(self._proofs) < self._config.candidate_queue:
             self._proofs[oldest.contact.node_id] = oldest.contact
             self._wake.set()
+
+    def lost(self, contact: Contact) -> None:
+        """Keep a contact that was given up: it may be on the other side of a cut."""
+        self._lost.add(contact, table_size=len(self._table), now=asyncio.get_running_loop().time())
+        self._has_lost.set()
+
+    def found(self, contact: Contact) -> None:
+        """Take in that a contact is known again; one that was lost with many others tells that a cut has healed."""
+        was_suspected = self._lost.is_split_suspected(now=asyncio.get_running_loop().time())
+        if self._lost.remove(contact.node_id) and was_suspected:
+            self._returned.append(contact)
+            self._has_lost.set()
+
+    async def run_reunions(self) -> None:
+        """Ask a lost contact now and then whether it is back, and join its part of the mesh when it is, for ever."""
+        while True:
+            self._has_lost.clear()
+            if not len(self._lost):
+                await self._has_lost.wait()
+            is_split = self._lost.is_split_suspected(now=asyncio.get_running_loop().time())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(
+                    self._spread(self._config.split_probe_s if is_split else self._config.lost_probe_s)
+                ):
+                    await self._has_lost.wait()
+            try:
+                if self._returned:
+                    await self._reunite()
+                elif not self._has_lost.is_set() and (contact := self._lost.any(self._random)) is not None:
+                    await self._searcher.ask_each([contact], Ping())
+            except PilotError:
+                self._metrics.reject("reunion_cut_short")
+
+    async def _reunite(self) -> None:
+        """Ask all that were lost, and announce this node to the mesh around it as if it had just come."""
+        await self._searcher.ask_each(self._lost.all(), Ping())
+        returned, self._returned = self._returned, []
+        await self._rejoin(returned)
+        self._on_reunited()
 
     async def run_pings(self) -> None:
         """Ping those that wait, a few at a time and no faster than allowed, for ever."""
@@ -180,7 +232,7 @@ class Maintenance:
 
     async def _tick(self, now: float) -> None:
         config = self._config
-        stale = self._table.stale_contacts(now - config.stale_contact_s, config.stale_pings_per_tick)
+        stale = self._table.stale_contacts(now, config.stale_pings_per_tick)
         if stale:
             await self._searcher.ask_each(stale, Ping())
         if not len(self._table):

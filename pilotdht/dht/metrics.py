@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from pilotdht.metrics import Counter, Histogram
 
 OPERATIONS = ("find_node", "get_record", "get_entries", "put", "refresh")
 """What a lookup is for."""
@@ -99,6 +101,7 @@ class _Scrape:
             ("records", "Records and entries kept for others."),
             ("record_bytes", "Memory of records and entries, about."),
             ("cached_copies", "Copies of records left by lookups."),
+            ("mesh_size", "Nodes of the mesh, estimated from the nearest contacts."),
             ("candidates", "Contacts heard of that wait to be pinged."),
             ("is_server", "Whether this node serves others."),
         ):

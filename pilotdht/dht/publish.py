@@ -23,6 +23,13 @@ from pilotdht.wire.records import NodeRecord, Record, SignedRecord, TagEntry, si
 
 MAX_RETRY_FACTOR = 64
 
+SIZE_FACTOR = 2
+"""A mesh that has grown so much has put other nodes next to our records than those that took them; one that has shrunk
+so much has lost half of those."""
+
+SIZE_SPREAD_S = 10.0
+"""Everybody notices at the same time; writes are spread over so long."""
+
 _logger = logging.getLogger(__name__)
 
 Build = Callable[[int], Record]
@@ -45,8 +52,10 @@ class Publication:
     """Where a tag's entry was taken last."""
     last: SignedRecord | None = None
     """What was written last; absent before the first time."""
-    is_kept: bool = False
-    """Enough holders took it the last time."""
+    mesh_size: int = 0
+    """How many nodes the mesh had when it was written last."""
+    kept: SignedRecord | None = None
+    """What enough holders took last; absent before the first time."""
 
 
 class Publisher:
@@ -71,6 +80,7 @@ class Publisher:
         self._unix_time = unix_time
         self._random = random
         self._publications: dict[str, Publication] = {}
+        self._mesh_size = 0
         self._wake = asyncio.Event()
 
     @property
@@ -104,6 +114,26 @@ class Publisher:
         for held in self._publications.values():
             held.due_s = now
         self._wake.set()
+
+    def mesh_has(self, size: int) -> None:
+        """Take in how many nodes exist: what was written when they were half or twice as many is soon written anew.
+
+        Holders hand records on to newcomers that they hear of; in a mesh that grows tenfold in a minute many do not.
+        And in one that was cut or broke down the holders of some records are all on the other side, or gone.
+        """
+        self._mesh_size = size
+        now = asyncio.get_running_loop().time()
+        for held in self._publications.values():
+            is_other = size >= SIZE_FACTOR * held.mesh_size or held.mesh_size >= SIZE_FACTOR * size
+            if held.kept is not None and is_other:
+                held.mesh_size = size
+                self._hasten(held, now)
+
+    def reunited(self) -> None:
+        """Take in that a cut has healed: the other side may hold older records of ours; all are soon written anew."""
+        now = asyncio.get_running_loop().time()
+        for held in self._publications.values():
+            self._hasten(held, now)
 
     async def withdraw(self, name: str) -> bool:
         """End a publication and tell its holders; return whether it was published."""
@@ -140,9 +170,14 @@ class Publisher:
             except TimeoutError:
                 continue
 
+    def _hasten(self, held: Publication, now: float) -> None:
+        held.due_s = min(held.due_s, now + self._random.uniform(0.0, SIZE_SPREAD_S))
+        self._wake.set()
+
     async def _write(self, held: Publication) -> PutReport:
         now = asyncio.get_running_loop().time()
         held.due_s = now + held.retry_s  # whatever happens below, it is tried again
+        self._wake.set()
         report = await self._put(held)
         while report.is_full and self._is_current(held) and (left := self._move_on(held)) is not None:
             if report.acks:
@@ -150,8 +185,9 @@ class Publisher:
             report = await self._put(held)
         if report.is_outdated and held.last is not None and await self._learn(held.last) and self._is_current(held):
             report = await self._put(held)
-        held.is_kept = report.is_kept
         if report.is_kept and held.last is not None:
+            held.kept = held.last
+            held.mesh_size = self._mesh_size
             held.retry_s = self._config.publish_retry_s
             interval_s = held.last.record.ttl_s * self._config.refresh_share
         else:

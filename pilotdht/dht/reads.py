@@ -58,7 +58,12 @@ class Reader:
             lookup = self._searcher.begin(key, parallel=self._config.parallel_first)
 
         def on_reply(contact: Contact, reply: Reply) -> bool:
-            return isinstance(reply, FoundRecord) and tally.take(contact, reply.record)
+            if not isinstance(reply, FoundRecord):
+                return False
+            is_close = reply.record is not None and lookup.is_among_closest(contact)
+            if is_close and quorum > 1:
+                lookup.hurry()
+            return tally.take(contact, reply.record, is_close=is_close)
 
         await self._searcher.walk(lookup, FindRecord(key, signer), on_reply)
         winner = tally.winner()

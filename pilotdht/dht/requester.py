@@ -59,6 +59,10 @@ class Requester(Protocol):
         """Return a group of requests."""
         ...
 
+    def rtt_of(self, contact: Contact) -> float | None:
+        """Return the smoothed round-trip time of a contact in seconds; absent when it was never measured."""
+        ...
+
     def serve(self, kind: type[RequestT], handler: Callable[[RequestT, Sender], Reply | None]) -> None:
         """Answer requests of a type with what ``handler`` returns."""
         ...

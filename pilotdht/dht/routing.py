@@ -31,15 +31,17 @@ from pilotdht.wire.contact import Contact
 class KnownContact:
     """A verified contact and how it did; ``id`` and ``long_id`` are what the package's buckets ask for."""
 
-    __slots__ = ("contact", "failures", "id", "last_success_s")
+    __slots__ = ("contact", "failures", "first_success_s", "id", "last_success_s")
 
     def __init__(self, contact: Contact, last_success_s: float) -> None:
         self.contact = contact
         """Key and the endpoint that answered."""
         self.id = contact.point
         """Node id as a number: buckets sort and hash it faster than bytes."""
+        self.first_success_s = last_success_s
+        """When it first answered a request of ours."""
         self.last_success_s = last_success_s
-        """When it last answered a request of ours."""
+        """When it last answered a request of ours, or asked us something from where it is known to receive."""
         self.failures = 0
         """Requests in a row that it did not answer."""
 
@@ -125,6 +127,7 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         self._lowers = [0]
         self._by_lower = {0: whole}
         self._counts.clear()
+        self._failing_since.clear()
         self._size = 0
 
     def __len__(self) -> int:
@@ -154,13 +157,10 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
             with_failing: include contacts whose last request failed; others should not be told of them.
         """
         point = int.from_bytes(target, "big")
-        by_lower = self._by_lower
         found: list[Contact] = []
         # XOR with a point maps dyadic intervals to disjoint dyadic intervals, so buckets can be taken one by one.
-        for lower in sorted(self._lowers, key=point.__xor__):
-            nodes = by_lower[lower].nodes
-            if not nodes:
-                continue
+        for bucket in self._buckets_from(point):
+            nodes = bucket.nodes
             for known_id in sorted(nodes, key=point.__xor__):
                 known = nodes[known_id]
                 if with_failing or not known.failures:
@@ -197,6 +197,18 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         while len(spares) > self._config.replacements_per_bucket:
             del spares[next(iter(spares))]
         return Insertion.SPARE
+
+    def heard(self, contact: Contact, now: float) -> None:
+        """Take in that a contact asked us something with a token that only who receives at its endpoint has.
+
+        That it lives needs no proof then. It enters nothing, and clears no failure: only answers to us do.
+        """
+        bucket = self.bucket_of(contact.point)
+        known = bucket.nodes.get(contact.point)
+        if known is not None and not known.failures and known.contact.endpoint == contact.endpoint:
+            known.last_success_s = now
+            del bucket.nodes[known.id]
+            bucket.nodes[known.id] = known
 
     def failed(self, node_id: NodeId, now: float) -> bool:
         """Take in that a contact did not answer; return whether it was evicted for it."""
@@ -253,11 +265,26 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
 
     def live_count(self) -> int:
         """Return how many contacts have not failed so often that they would be evicted."""
-        return sum(1 for known in self if known.failures < self._config.max_failures)
+        failing = (self.bucket_of(point).nodes[point] for point in self._failing_since)
+        return self._size - sum(1 for known in failing if known.failures >= self._config.max_failures)
 
-    def stale_contacts(self, before_s: float, limit: int) -> list[Contact]:
-        """Return up to ``limit`` contacts whose last success was before ``before_s``, longest ago first."""
-        stale = [known for known in self if known.last_success_s < before_s]
+    def stale_contacts(self, now: float, limit: int) -> list[Contact]:
+        """Return up to ``limit`` contacts that have to be proved again, longest silent first.
+
+        Who has been up for long stays up for long, so the wait grows with the time over which a contact is known.
+
+        Source: Stutzbach and Rejaie, "Understanding churn in peer-to-peer networks" (2006), section 5.
+        """
+        config = self._config
+        stale: list[KnownContact] = []
+        for bucket in self.buckets:
+            for known in bucket.nodes.values():
+                silent_s = now - known.last_success_s
+                if silent_s < config.stale_contact_s:
+                    break  # those behind it were successful later
+                age_s = known.last_success_s - known.first_success_s
+                if known.failures or silent_s >= min(age_s * config.stale_age_share, config.stale_contact_max_s):
+                    stale.append(known)
         stale.sort(key=lambda known: (known.last_success_s, known.id))
         return [known.contact for known in stale[:limit]]
 
@@ -278,6 +305,14 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         """Return up to ``limit`` contacts worth meeting again, most recent success first."""
         known = sorted(self, key=lambda known: (known.failures, -known.last_success_s, known.id))
         return [one.contact for one in known[:limit]]
+
+    def _buckets_from(self, point: int) -> Iterator[Bucket]:
+        """Go through the buckets, nearest to ``point`` first; the one that holds it is often enough."""
+        own = self.bucket_of(point)
+        yield own
+        for lower in sorted(self._lowers, key=point.__xor__):
+            if lower != own.lower:
+                yield self._by_lower[lower]
 
     def _refresh(self, bucket: Bucket, known: KnownContact, contact: Contact, now: float) -> Insertion:
         if known.contact.endpoint != contact.endpoint:

@@ -36,6 +36,8 @@ class Searcher:
         """Called with each verified contact whose bucket is full."""
         self.on_answer: Callable[[Answer], None] = _ignore_answer
         """Called with each answer."""
+        self.on_lost: Callable[[Contact], None] = _ignore
+        """Called with each contact that the table has given up."""
         self._own_id = own_id
         self._config = config
         self._table = table
@@ -65,6 +67,7 @@ class Searcher:
             answers_wanted=self._config.replicas if answers_wanted is None else answers_wanted,
             verified=self._verified,
             is_doubted=self._is_doubted,
+            rtt_of=self._requester.rtt_of,
         )
 
     async def walk(self, lookup: Lookup, message: Request, on_reply: OnReply | None = None) -> None:
@@ -124,7 +127,8 @@ class Searcher:
         now = asyncio.get_running_loop().time()
         contact = outcome.contact
         if not isinstance(outcome, Answered):
-            self._table.failed(contact.node_id, now)
+            if self._table.failed(contact.node_id, now):
+                self.on_lost(contact)
             self._silences[contact] = now
             if len(self._silences) > self._config.silences_kept:
                 self._silences.popitem(last=False)

@@ -49,12 +49,25 @@ _RECORD_KINDS = (RecordKind.NODE, RecordKind.REVOKED)
 class Held:
     """A record in the store."""
 
-    __slots__ = ("expires_s", "forget_s", "is_record", "is_withdrawal", "key", "signer", "source", "version", "wire")
+    __slots__ = (
+        "expires_s",
+        "forget_s",
+        "is_record",
+        "is_withdrawal",
+        "key",
+        "point",
+        "signer",
+        "source",
+        "version",
+        "wire",
+    )
 
     def __init__(self, signed: SignedRecord, source: Prefix | None) -> None:
         record = signed.record
         self.key = record.key
         """Where it lies."""
+        self.point = int.from_bytes(self.key, "big")
+        """The same as a number: distances are XORs of these."""
         self.signer = record.public_key
         """Who signed it."""
         self.wire = signed.wire
@@ -341,4 +354,4 @@ class RecordStore:
         return self._keys.get(held.key, {}).get(held.signer) is held
 
     def _distance(self, held: Held) -> int:
-        return int.from_bytes(held.key, "big") ^ self._own
+        return held.point ^ self._own

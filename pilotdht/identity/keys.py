@@ -10,6 +10,7 @@ Not for storage: see :mod:`pilotdht.identity.keyfile`.
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import base58
 from cryptography.exceptions import InvalidSignature
@@ -143,6 +144,7 @@ def public_key_untrusted(data: object) -> PublicKey:
     return PublicKey(data)
 
 
+@lru_cache(maxsize=4096)  # who talks to many with one key, or has many keys, meets the same peers
 def _montgomery_untrusted(public_key: PublicKey) -> bytes:
     """Map an Edwards point to its Montgomery u-coordinate: u = (1 + y) / (1 - y)."""
     y = int.from_bytes(public_key, "little") & ((1 << 255) - 1)

@@ -99,7 +99,7 @@ class Answerer:
         self._reachability.heard_from(contact, now=now)
         standing = self._mint.check(envelope.token, Purpose.ADDRESS, contact.endpoint, contact.public_key, now=now)
         is_validated = standing is not Standing.NONE
-        sender = Sender(contact, is_validated, Flags.CLIENT in envelope.flags)
+        sender = Sender(contact, is_validated, envelope.flags is Flags.CLIENT)
         try:
             reply = handler(message, sender)
         except Exception:

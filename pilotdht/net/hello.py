@@ -29,7 +29,7 @@ from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, verify
 from pilotdht.net.datagrams import HELLO, HELLO_REPLY, Transmit
 from pilotdht.net.limits import TokenBucket
 from pilotdht.net.metrics import NetMetrics
-from pilotdht.wire.contact import Contact
+from pilotdht.wire.contact import Contact, interned
 from pilotdht.wire.endpoint import PACKED_IPV6_BYTES, Endpoint, unpack_endpoint_untrusted
 
 NONCE_BYTES = 16
@@ -175,7 +175,7 @@ class Greeter:
         if not verify(public_key, self._signed(datagram[:_SIGNATURE_AT]), datagram[_SIGNATURE_AT:_MAC_AT]):
             raise BadMessage("hello_signature")
         if not future.done():
-            contact = Contact(public_key, endpoint)
+            contact = interned(public_key, endpoint)
             future.set_result(contact)
             if public_key != self._keys.public_key:
                 self._observed(contact, observed)

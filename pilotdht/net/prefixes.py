@@ -10,8 +10,10 @@ import ipaddress
 from functools import lru_cache
 
 _IPV6_PREFIX_BYTES = 6
+_HOSTS_KEPT = 16_384
 
 
+@lru_cache(_HOSTS_KEPT)
 def prefix_of(host: str) -> str | bytes:
     """Return the /24 of an IPv4 literal or the /48 of an IPv6 literal, as something to compare and hash."""
     if ":" in host:
@@ -24,6 +26,7 @@ def is_loopback(host: str) -> bool:
     return host.startswith("127.") or host == "::1"
 
 
+@lru_cache(_HOSTS_KEPT)
 def is_private(host: str) -> bool:
     """Return whether an IP literal is private, shared, or link-local (RFC 1918, 6598, 3927, 4193, 4291).
 
@@ -50,6 +53,6 @@ def group_of(host: str, member: bytes) -> str | bytes:
     return member if is_loopback(host) or is_private(host) else prefix_of(host)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(_HOSTS_KEPT)
 def _packed(host: str) -> bytes:
     return ipaddress.IPv6Address(host).packed

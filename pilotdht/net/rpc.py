@@ -39,7 +39,7 @@ from pilotdht.net.pending import Deliver, Pending, PendingTable
 from pilotdht.net.reachability import Reachability
 from pilotdht.net.rtt import RecentRoundTrips, Waits, waits_for
 from pilotdht.net.sealing import LEAST_BYTES, PADDED_BYTES, SealedSender
-from pilotdht.wire.contact import Contact
+from pilotdht.wire.contact import Contact, interned
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.messages import (
     REQUEST_ID_BYTES,
@@ -93,6 +93,8 @@ class Rpc:
         """What others say our endpoint is."""
         self.reachability = Reachability(config)
         """Who reached us unasked."""
+        self.on_role: Callable[[], None] = _ignore
+        """Called when what we say of our reachability has changed."""
         self._own_key = keys.public_key
         self._config = config
         self._metrics = metrics
@@ -126,7 +128,9 @@ class Rpc:
 
     @is_client.setter
     def is_client(self, value: bool) -> None:
-        self._sender.flags = Flags.CLIENT if value else Flags.NONE
+        if value != self.is_client:
+            self._sender.flags = Flags.CLIENT if value else Flags.NONE
+            self.on_role()
 
     def open(self, transmit: Transmit) -> None:
         """Send through ``transmit`` from now on, with the timers of the running loop."""
@@ -290,7 +294,7 @@ class Rpc:
         if isinstance(message, Reply):
             self._receive_reply_untrusted(envelope, message, public_key, endpoint, len(datagram))
         elif isinstance(message, Request):
-            self._answerer.receive_untrusted(envelope, message, Contact(public_key, endpoint), len(datagram))
+            self._answerer.receive_untrusted(envelope, message, interned(public_key, endpoint), len(datagram))
 
     def _admit_untrusted(self, datagram: bytes) -> None:
         """Bound what strangers cost, whatever addresses they forge: the first datagram under a key costs an agreement.
@@ -372,7 +376,7 @@ class Rpc:
         self._note_observed(contact, observed)
         self._metrics.of_request(type(pending.message)).answered += 1
         self._metrics.measured(rtt_s)
-        is_client = Flags.CLIENT in envelope.flags
+        is_client = envelope.flags is Flags.CLIENT
         pending.deliver(Answered(contact, Answer(message, observed, rtt_s, contact, is_client)))
         for reachable in self._on_reachable:
             try:
@@ -444,3 +448,7 @@ class Rpc:
         if self._sender.transmit is not None:
             self.reachability.sent_to(endpoint)
             self._sender.transmit(datagram, endpoint)
+
+
+def _ignore() -> None:
+    pass

@@ -42,6 +42,7 @@ class Life:
         config: Config,
         doors: Doors,
         registry: CollectorRegistry,
+        state: NodeState | None,
         identity: Callable[[], tuple[str, tuple[str, ...]]],
     ) -> None:
         """Make it; nothing is opened yet.
@@ -51,6 +52,7 @@ class Life:
             config: every tunable.
             doors: the world outside.
             registry: where metrics are kept.
+            state: what is remembered; absent: what is in the data directory, if anything.
             identity: returns the hostname and tags that the node carries now.
         """
         self.started_at = asyncio.get_running_loop().time()
@@ -61,7 +63,7 @@ class Life:
         self._registry = registry
         self._identity = identity
         self._scope = TaskScope("node")
-        self._state = NodeState()
+        self._state = state
         self._remembered: list[Contact] = []
 
     async def start(self) -> None:
@@ -70,8 +72,9 @@ class Life:
         Raises:
             ConfigError: the socket or a file cannot be opened; nothing is left open then.
         """
-        path = self._path(STATE_FILE)
-        self._state = NodeState() if path is None else load_state(path)
+        if self._state is None:
+            path = self._path(STATE_FILE)
+            self._state = NodeState() if path is None else load_state(path)
         await self._scope.__aenter__()
         try:
             await self._open_socket()
@@ -101,6 +104,16 @@ class Life:
             self._save_state()
             await self._close()
 
+    async def abort(self) -> None:
+        """Close everything at once: nothing is withdrawn or saved, no link is told."""
+        await self.rooms.socket.close()
+        await self._close()
+
+    def state(self) -> NodeState:
+        """Return what is to be remembered over a restart."""
+        rooms = self.rooms
+        return NodeState(port=rooms.socket.local_endpoints[0].port, dht=tuple(rooms.dht.snapshot()))
+
     async def _open_socket(self) -> None:
         rooms = Rooms(
             keys=self._keys,
@@ -108,7 +121,7 @@ class Life:
             doors=self._doors,
             registry=self._registry,
             scope=self._scope,
-            preferred_port=self._state.port,  # where peers knew this node
+            preferred_port=0 if self._state is None else self._state.port,  # where peers knew this node
             book_path=self._path(TRUST_FILE),
             identity=self._identity,
         )
@@ -121,7 +134,8 @@ class Life:
 
     def _serve(self) -> None:
         rooms = self.rooms
-        self._remembered = rooms.dht.restore(self._state.dht)
+        self._remembered = [] if self._state is None else rooms.dht.restore(self._state.dht)
+        self._state = None  # records in it may be large
         rooms.dht.start()
         rooms.tunnels.listen(WellKnownPort.ECHO, echo)
         rooms.tunnels.listen(WellKnownPort.TRUST, rooms.handshakes.handle)
@@ -146,9 +160,8 @@ class Life:
         path = self._path(STATE_FILE)
         if path is None:
             return
-        port = self.rooms.socket.local_endpoints[0].port
         try:
-            save_state(path, NodeState(port=port, dht=tuple(self.rooms.dht.snapshot())))
+            save_state(path, self.state())
         except ConfigError as error:
             _logger.warning("the state was not saved", extra={"reason": error.message})
 

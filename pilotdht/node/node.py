@@ -31,13 +31,14 @@ from pilotdht.node.listener import Listener
 from pilotdht.node.reach import Target
 from pilotdht.node.records import describe_record, record_target
 from pilotdht.node.rooms import Rooms
+from pilotdht.node.state import NodeState
+from pilotdht.node.views import endpoint_of, known_peers, live_connections
 from pilotdht.services.echo import measure
 from pilotdht.services.inbox import Letter
 from pilotdht.services.ports import WellKnownPort
 from pilotdht.services.stdio import exchange
 from pilotdht.trust.book import TrustEntry
 from pilotdht.tunnel.header import OptionValue
-from pilotdht.tunnel.link import Link
 from pilotdht.tunnel.stream import Stream
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import MAX_TAGS
@@ -49,7 +50,12 @@ class Node:
     """One agent on the network: found by others, finding others, talking to those that trust it."""
 
     def __init__(
-        self, config: Config | None = None, *, keys: KeyPair | None = None, doors: Doors | None = None
+        self,
+        config: Config | None = None,
+        *,
+        keys: KeyPair | None = None,
+        doors: Doors | None = None,
+        state: NodeState | None = None,
     ) -> None:
         """Make a node; ``async with`` starts and stops it.
 
@@ -57,6 +63,7 @@ class Node:
             config: absent: a node without a name that starts a mesh of its own.
             keys: who it is; absent: the identity in the data directory, or a new one.
             doors: the world outside; absent: the real one.
+            state: what :meth:`state` of an earlier life returned; absent: what is in the data directory, if anything.
 
         Raises:
             KeyFileError: the identity file cannot be used.
@@ -67,6 +74,7 @@ class Node:
         """This node's metrics, from its start on."""
         self._keys = keys if keys is not None else self._own_keys()
         self._doors = real_doors(UdpNetwork(self.config.net)) if doors is None else doors
+        self._state = state
         self._life: Life | None = None
 
     async def __aenter__(self) -> Self:
@@ -81,6 +89,7 @@ class Node:
             config=self.config,
             doors=self._doors,
             registry=self.registry,
+            state=self._state,
             identity=lambda: (self.config.hostname, self.config.tags),
         )
         await life.start()
@@ -97,6 +106,20 @@ class Node:
         life, self._life = self._life, None
         if life is not None:
             await life.stop()
+
+    async def abort(self) -> None:
+        """Stop at once, as if the power failed: nothing is withdrawn, told or saved; safe to call twice."""
+        life, self._life = self._life, None
+        if life is not None:
+            await life.abort()
+
+    def state(self) -> NodeState:
+        """Return what the node would remember over a restart, for those who keep it elsewhere than in a data directory.
+
+        Raises:
+            NodeClosed: the node is not open.
+        """
+        return self._running.state()
 
     # Who this node is.
 
@@ -128,11 +151,11 @@ class Node:
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Where others are told to find it, best first."""
-        return self._rooms.endpoints()
+        return self.rooms.endpoints()
 
     def info(self) -> NodeInfo:
         """Return what the node tells about itself."""
-        rooms = self._rooms
+        rooms = self.rooms
         stats = rooms.dht.stats()
         return NodeInfo(
             address=self.address,
@@ -157,7 +180,7 @@ class Node:
             InvalidArgument: it is malformed.
         """
         self.config = replace(self.config, hostname=check_hostname(hostname) if hostname else "")
-        await self._rooms.announcer.announce()
+        await self.rooms.announcer.announce()
 
     async def set_tags(self, tags: Sequence[str]) -> None:
         """Change the tags, publish them, and withdraw the old ones.
@@ -170,7 +193,7 @@ class Node:
         if len(checked) > MAX_TAGS:
             raise ConfigError(f"a node has at most {MAX_TAGS} tags")
         self.config = replace(self.config, tags=checked)
-        await self._rooms.announcer.announce()
+        await self.rooms.announcer.announce()
 
     # Finding.
 
@@ -187,7 +210,7 @@ class Node:
             Ambiguous: several keys claim the name.
             KeyChanged: the name was pinned to another key.
         """
-        return await self._rooms.reach.peer(target, fresh=fresh)
+        return await self.rooms.reach.peer(target, fresh=fresh)
 
     async def lookup(self, *, tag: str, limit: int = 256) -> list[Peer]:
         """Return up to ``limit`` live peers that carry a tag, in the order of their addresses.
@@ -195,20 +218,11 @@ class Node:
         Raises:
             InvalidArgument: the tag is malformed.
         """
-        return await self._rooms.resolver.with_tag(tag, limit=limit)
+        return await self.rooms.resolver.with_tag(tag, limit=limit)
 
     def peers(self) -> list[PeerInfo]:
         """Return the contacts of the routing table."""
-        now = asyncio.get_running_loop().time()
-        return [
-            PeerInfo(
-                address=Address.of_node_id(known.contact.node_id, network=self.config.network),
-                endpoint=known.contact.endpoint,
-                rtt_s=self._rooms.socket.rpc.rtt_of(known.contact),
-                last_seen_s=max(0.0, now - known.last_success_s),
-            )
-            for known in self._rooms.dht.contacts()
-        ]
+        return known_peers(self.rooms, network=self.config.network)
 
     # Talking.
 
@@ -237,14 +251,14 @@ class Node:
             Refused: nothing listens there.
             TimedOut: time is up.
         """
-        _, stream = await self._rooms.reach.stream(
+        _, stream = await self.rooms.reach.stream(
             target, port, timeout_s=timeout_s, options=options, traceparent=traceparent
         )
         return stream
 
     def listen(self, port: int) -> Listener:
         """Accept streams: ``async with node.listen(80) as listener: async for stream in listener``."""
-        rooms = self._rooms
+        rooms = self.rooms
         return Listener(rooms.tunnels, port, lend=self._running.mailboxes.lend)
 
     async def ping(self, target: Target, *, timeout_s: float = 5.0) -> float:
@@ -264,10 +278,10 @@ class Node:
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        peer, link = await self._rooms.reach.link(target, timeout_s=timeout_s)
+        peer, link = await self.rooms.reach.link(target, timeout_s=timeout_s)
         setup_s = loop.time() - begun
         rtt_s = await link.ping(timeout_s)
-        return Connection(address=peer.address, endpoint=_endpoint(link), setup_s=setup_s, rtt_s=rtt_s)
+        return Connection(address=peer.address, endpoint=endpoint_of(link), setup_s=setup_s, rtt_s=rtt_s)
 
     async def traceroute(self, target: Target, *, timeout_s: float = 10.0) -> Trace:
         """Return how a peer is reached, step by step.
@@ -277,10 +291,10 @@ class Node:
         """
         loop = asyncio.get_running_loop()
         begun = loop.time()
-        peer = await self._rooms.reach.peer(target, fresh=True)
+        peer = await self.rooms.reach.peer(target, fresh=True)
         resolved = loop.time()
-        is_live = self._rooms.tunnels.link_to(peer.public_key) is not None
-        _, link = await self._rooms.reach.link(peer, timeout_s=timeout_s)
+        is_live = self.rooms.tunnels.link_to(peer.public_key) is not None
+        _, link = await self.rooms.reach.link(peer, timeout_s=timeout_s)
         dialled = loop.time()
         return Trace(
             address=peer.address,
@@ -288,7 +302,7 @@ class Node:
             source=peer.source.value,
             resolve_s=resolved - begun,
             endpoints=peer.endpoints,
-            endpoint=_endpoint(link),
+            endpoint=endpoint_of(link),
             dial_s=0.0 if is_live else dialled - resolved,
             rtt_s=await link.ping(timeout_s),
         )
@@ -322,7 +336,7 @@ class Node:
             AlreadyExists: a program listens on that port.
         """
         letter = await self._running.mailboxes.take(port, timeout_s=timeout_s)
-        rooms = self._rooms
+        rooms = self.rooms
         return Message(
             peer=letter.peer,
             address=Address.of_public_key(letter.peer, network=self.config.network),
@@ -337,27 +351,11 @@ class Node:
 
     def connections(self) -> list[ConnectionInfo]:
         """Return the live links."""
-        rooms = self._rooms
-        now = asyncio.get_running_loop().time()
-        return [
-            ConnectionInfo(
-                address=Address.of_public_key(link.peer_key, network=self.config.network),
-                hostname=rooms.book.entry(link.peer_key).hostname or rooms.reach.hostname_of(link.peer_key),
-                endpoint=_endpoint(link),
-                is_outgoing=link.is_dialled,
-                is_trusted=rooms.book.is_trusted(link.peer_key),
-                rtt_s=link.rtt_s,
-                received_bytes=link.bytes_in,
-                sent_bytes=link.bytes_out,
-                streams=link.stream_count,
-                age_s=now - (link.up_at or now),
-            )
-            for link in rooms.tunnels.links()
-        ]
+        return live_connections(self.rooms, network=self.config.network)
 
     async def disconnect(self, target: Target) -> bool:
         """Close the tunnel to a peer; return whether there was one. The next dial opens another."""
-        link = self._rooms.tunnels.link_to(await self._known_key(target))
+        link = self.rooms.tunnels.link_to(await self._known_key(target))
         if link is None:
             return False
         await link.close()
@@ -371,8 +369,8 @@ class Node:
         Raises:
             PilotError: the peer cannot be resolved; one that is offline gets the request when it is back.
         """
-        peer = await self._rooms.reach.peer(target)
-        return await self._rooms.handshakes.request(peer.public_key, reason, hostname=peer.hostname)
+        peer = await self.rooms.reach.peer(target)
+        return await self.rooms.handshakes.request(peer.public_key, reason, hostname=peer.hostname)
 
     async def approve(self, target: Target) -> TrustEntry:
         """Trust a peer that asked.
@@ -380,7 +378,7 @@ class Node:
         Raises:
             NotFound: it did not ask.
         """
-        return await self._rooms.handshakes.approve(await self._known_key(target))
+        return await self.rooms.handshakes.approve(await self._known_key(target))
 
     async def reject(self, target: Target, reason: str = "") -> TrustEntry:
         """Refuse a peer that asked.
@@ -388,21 +386,21 @@ class Node:
         Raises:
             NotFound: it did not ask.
         """
-        return await self._rooms.handshakes.reject(await self._known_key(target), reason)
+        return await self.rooms.handshakes.reject(await self._known_key(target), reason)
 
     async def untrust(self, target: Target) -> TrustEntry:
         """Take trust back: the peer's links are cut at once, and its name is not pinned any more."""
         key = await self._known_key(target)
-        self._rooms.reach.forget_peer(key)
-        return await self._rooms.handshakes.untrust(key)
+        self.rooms.reach.forget_peer(key)
+        return await self.rooms.handshakes.untrust(key)
 
     def pending(self) -> list[TrustEntry]:
         """Return whose requests wait for an answer, oldest first."""
-        return self._rooms.book.pending()
+        return self.rooms.book.pending()
 
     def trusted(self) -> list[TrustEntry]:
         """Return whom this node trusts, oldest first."""
-        return self._rooms.book.trusted()
+        return self.rooms.book.trusted()
 
     # Names of one's own.
 
@@ -414,19 +412,19 @@ class Node:
             Overloaded: there are too many.
             PilotError: as :meth:`find`.
         """
-        peer = await self._rooms.reach.peer(target, fresh=True)
-        self._rooms.book.set_alias(alias, peer.public_key)
-        self._rooms.reach.forget(alias)
+        peer = await self.rooms.reach.peer(target, fresh=True)
+        self.rooms.book.set_alias(alias, peer.public_key)
+        self.rooms.reach.forget(alias)
         return peer
 
     async def remove_alias(self, alias: str) -> bool:
         """Forget a local name; return whether there was one."""
-        self._rooms.reach.forget(alias)
-        return self._rooms.book.remove_alias(alias)
+        self.rooms.reach.forget(alias)
+        return self.rooms.book.remove_alias(alias)
 
     def aliases(self) -> dict[str, Address]:
         """Return the address of each local name's peer."""
-        keys = self._rooms.book.aliases()
+        keys = self.rooms.book.aliases()
         return {alias: Address.of_public_key(key, network=self.config.network) for alias, key in keys.items()}
 
     # Looking into the DHT.
@@ -438,7 +436,7 @@ class Node:
             InvalidArgument: none of these forms.
         """
         key = record_target(target, network=self.config.network)
-        found = await self._rooms.dht.find_node(key.as_node_id())
+        found = await self.rooms.dht.find_node(key.as_node_id())
         return LookupInfo(
             target=key.key,
             contacts=found.contacts,
@@ -454,26 +452,31 @@ class Node:
             InvalidArgument: none of these forms.
         """
         key = record_target(target, network=self.config.network)
-        rooms = self._rooms
+        rooms = self.rooms
         single = await rooms.dht.get_record(key.key, signer=key.signer)
         many = [] if key.is_single else await rooms.dht.get_entries(key.key)
         return [describe_record(signed) for signed in ([single] if single is not None else []) + many]
 
     def dht_stats(self) -> dict[str, object]:
         """Return figures of the DHT."""
-        return asdict(self._rooms.dht.stats())
+        return asdict(self.rooms.dht.stats())
 
     # Inside.
+
+    @property
+    def rooms(self) -> Rooms:
+        """What the running node consists of: for tests, simulations and extensions; not part of the stable interface.
+
+        Raises:
+            NodeClosed: the node is not open.
+        """
+        return self._running.rooms
 
     @property
     def _running(self) -> Life:
         if self._life is None:
             raise NodeClosed("the node is not open")
         return self._life
-
-    @property
-    def _rooms(self) -> Rooms:
-        return self._running.rooms
 
     def _own_keys(self) -> KeyPair:
         folder = self.config.data_dir
@@ -487,14 +490,7 @@ class Node:
             return target
         if target.startswith("did:"):
             return parse_did(target)
-        known = self._rooms.book.find(target)
+        known = self.rooms.book.find(target)
         if len(known) == 1:
             return known[0].public_key
-        return (await self._rooms.reach.peer(target)).public_key
-
-
-def _endpoint(link: Link) -> Endpoint:
-    endpoint = link.endpoint
-    if endpoint is None:
-        raise NodeClosed("the link ended")
-    return endpoint
+        return (await self.rooms.reach.peer(target)).public_key

@@ -123,6 +123,7 @@ class Rooms:
         """From names to links."""
         self.announcer = Announcer(dht=self.dht, profile=self.profile)
         """From what the node is to what the mesh knows of it."""
+        rpc.observed.on_change = rpc.on_role = self.announcer.look
         self.joiner = Joiner(
             seeds=[parse_seed(text) for text in config.bootstrap],
             mesh=self.dht,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
+from pilotdht.metrics import Counter, Gauge
 from pilotdht.trust.states import TrustState
 from pilotdht.trust.words import WordKind
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
+
+from pilotdht.metrics import Counter, Gauge, Histogram
 
 HANDSHAKE_RESULTS = (
     "ok",

@@ -12,8 +12,8 @@ from pilotdht.identity.ids import NodeId, PublicKey, node_id_of
 from pilotdht.identity.keys import public_key_untrusted
 from pilotdht.wire.endpoint import Endpoint, unpack_endpoint_untrusted
 
-INTERNED = 8192
-"""Contacts from the network that are made only once: replies name the same ones over and over. 4 MB at most."""
+INTERNED = 16_384
+"""Contacts that are made only once: datagrams come from the same ones, and name them, over and over. 4 MB at most."""
 
 
 class Contact:
@@ -48,7 +48,7 @@ class Contact:
 
     def packed(self) -> list[bytes]:
         """Return the wire form: key, packed endpoint."""
-        return [self.public_key, _packed(self.endpoint)]
+        return [self.public_key, self.endpoint.packed()]
 
 
 def contact_untrusted(data: object) -> Contact:
@@ -57,17 +57,32 @@ def contact_untrusted(data: object) -> Contact:
     Raises:
         BadMessage: malformed key or endpoint.
     """
-    key, endpoint = data if type(data) is list and len(data) == 2 else (None, None)
+    if type(data) is not list:
+        raise BadMessage("contact")
+    return contacts_untrusted([data])[0]
+
+
+def contacts_untrusted(values: list[object]) -> tuple[Contact, ...]:
+    """Read what :meth:`Contact.packed` writes, many times.
+
+    Raises:
+        BadMessage: one is malformed.
+    """
+    known = _known_untrusted
+    try:
+        return tuple([known(*value) for value in values])  # type: ignore[misc]  # what cannot be passed raises
+    except TypeError as error:  # not a list, of another length, or with something that has no hash
+        raise BadMessage("contact") from error
+
+
+@lru_cache(maxsize=INTERNED)
+def interned(public_key: PublicKey, endpoint: Endpoint) -> Contact:
+    """Return a contact, the same object for the same key and endpoint while it is remembered."""
+    return Contact(public_key, endpoint)
+
+
+@lru_cache(maxsize=INTERNED)
+def _known_untrusted(key: object, endpoint: object) -> Contact:
     if type(key) is not bytes or type(endpoint) is not bytes:
         raise BadMessage("contact")
-    return _interned_untrusted(key, endpoint)
-
-
-@lru_cache(maxsize=INTERNED)
-def _packed(endpoint: Endpoint) -> bytes:
-    return endpoint.packed()
-
-
-@lru_cache(maxsize=INTERNED)
-def _interned_untrusted(key: bytes, endpoint: bytes) -> Contact:
-    return Contact(public_key_untrusted(key), unpack_endpoint_untrusted(endpoint))
+    return interned(public_key_untrusted(key), unpack_endpoint_untrusted(endpoint))

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import lru_cache
 from typing import NamedTuple
 
 from pilotdht.errors import BadMessage, InvalidArgument
 
 PACKED_IPV4_BYTES = 6
 PACKED_IPV6_BYTES = 18
+REMEMBERED = 16_384
+"""Endpoints that are packed, and unpacked, only once: tokens and replies name the same ones over and over. 3 MB."""
 
 _MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
 
@@ -37,8 +40,13 @@ class Endpoint(NamedTuple):
 
     def packed(self) -> bytes:
         """Return 6 bytes (IPv4) or 18 bytes (IPv6): the address, then the port, most significant byte first."""
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        return socket.inet_pton(family, self.host) + self.port.to_bytes(2, "big")
+        return _packed(self)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _packed(endpoint: Endpoint) -> bytes:
+    family = socket.AF_INET6 if ":" in endpoint.host else socket.AF_INET
+    return socket.inet_pton(family, endpoint.host) + endpoint.port.to_bytes(2, "big")
 
 
 def unpack_endpoint_untrusted(data: object) -> Endpoint:
@@ -49,6 +57,11 @@ def unpack_endpoint_untrusted(data: object) -> Endpoint:
     """
     if type(data) is not bytes or len(data) not in (PACKED_IPV4_BYTES, PACKED_IPV6_BYTES):
         raise BadMessage("endpoint")
+    return _unpacked_untrusted(data)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _unpacked_untrusted(data: bytes) -> Endpoint:
     port = data[-2] << 8 | data[-1]
     if port == 0:
         raise BadMessage("endpoint_port")

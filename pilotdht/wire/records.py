@@ -24,7 +24,7 @@ from typing import ClassVar, NewType
 from pilotdht.errors import BadMessage
 from pilotdht.identity.address import MAX_NETWORK, Address
 from pilotdht.identity.ids import NODE_ID_BYTES, PublicKey
-from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted, verify
+from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted
 from pilotdht.identity.names import is_hostname, is_tag
 from pilotdht.wire.codec import (
     bytes_untrusted,
@@ -36,6 +36,7 @@ from pilotdht.wire.codec import (
 )
 from pilotdht.wire.contact import Contact, contact_untrusted
 from pilotdht.wire.endpoint import Endpoint, unpack_endpoint_untrusted
+from pilotdht.wire.verified import record_signatures
 
 RecordKey = NewType("RecordKey", bytes)
 """Where a record lies in the key space, 20 bytes."""
@@ -318,7 +319,7 @@ def signed_record_untrusted(wire: bytes) -> SignedRecord:
     body = bytes_untrusted(parts[0])
     signature = bytes_untrusted(parts[1], size=SIGNATURE_BYTES)
     record = _record_untrusted(decode_list_untrusted(body))
-    if not verify(record.public_key, _SIGNATURE_DOMAIN + body, signature):
+    if not record_signatures.verify(record.public_key, _SIGNATURE_DOMAIN + body, signature):
         raise BadMessage("record_signature")
     return SignedRecord(record, wire)
 

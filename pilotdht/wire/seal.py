@@ -14,6 +14,7 @@ Source: RFC 7748, RFC 5869, NIST SP 800-38D.
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import lru_cache
 from hashlib import sha256
 from hmac import digest as hmac_digest
 
@@ -31,6 +32,9 @@ SEAL_OVERHEAD_BYTES = 1 + PUBLIC_KEY_BYTES + NONCE_BYTES + TAG_BYTES
 DAY_S = 86_400
 DAY_EDGE_S = 3_600
 """Around midnight the neighbouring day's key is accepted too: that is how far two clocks may differ."""
+
+CIPHERS_KEPT = 512
+"""Cipher objects kept: those of the exchanges under way, 1 kB each."""
 
 _LABEL = b"pilotdht/1 seal"
 _HEADER = bytes([SEALED])
@@ -123,7 +127,8 @@ class Sealer:
 class _Peer:
     """The keys shared with one peer.
 
-    Kept as bytes: a cipher object takes ten times the memory of its key, and a microsecond to make.
+    Kept as bytes: a cipher object takes ten times the memory of its key, and a microsecond to make; :func:`_cipher`
+    remembers those in use.
     """
 
     __slots__ = ("_incoming", "_incoming_day", "_outgoing", "_outgoing_day", "_root")
@@ -136,17 +141,22 @@ class _Peer:
     def outgoing(self, sender: PublicKey, receiver: PublicKey, day: int) -> AESGCM:
         if day != self._outgoing_day:
             self._outgoing, self._outgoing_day = self._derive(sender, receiver, day), day
-        return AESGCM(self._outgoing)
+        return _cipher(self._outgoing)
 
     def incoming(self, sender: PublicKey, receiver: PublicKey, day: int) -> AESGCM:
         if day != self._incoming_day:
             self._incoming, self._incoming_day = self._derive(sender, receiver, day), day
-        return AESGCM(self._incoming)
+        return _cipher(self._incoming)
 
     def _derive(self, sender: PublicKey, receiver: PublicKey, day: int) -> bytes:
         # HKDF-Expand for one block of output, RFC 5869, section 2.3
         info = _LABEL + sender + receiver + day.to_bytes(4, "big")
         return hmac_digest(self._root, info + b"\x01", sha256)
+
+
+@lru_cache(maxsize=CIPHERS_KEPT)
+def _cipher(key: bytes) -> AESGCM:
+    return AESGCM(key)
 
 
 def _days(unix_time: float) -> tuple[int, ...]:

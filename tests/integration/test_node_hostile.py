@@ -96,7 +96,7 @@ async def test_node_under_fire_keeps_working_and_grows_no_further() -> None:
             assert (contacts, records) == (len(alpha.peers()), alpha.info().records)
             assert 0 == alpha._running._scope.failures
             assert [beta.public_key] == [entry.public_key for entry in alpha.trusted()]
-            assert alpha._rooms.tunnels.half_open_count <= alpha.config.tunnel.max_half_open
+            assert alpha.rooms.tunnels.half_open_count <= alpha.config.tunnel.max_half_open
             dropped = sum(
                 sample.value
                 for metric in alpha.registry.collect()

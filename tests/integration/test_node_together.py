@@ -145,8 +145,8 @@ async def test_network_lives_on_when_its_first_node_vanishes() -> None:
     """Names, links and joining need no particular node: the one that all joined through may be killed."""
     async with mesh("first", "alpha", "beta", "gamma") as (first, alpha, beta, gamma):
         await befriend(alpha, beta)
-        first._rooms.socket.rpc.close()  # as a power cut: nothing is withdrawn or told
-        await first._rooms.socket.close()
+        first.rooms.socket.rpc.close()  # as a power cut: nothing is withdrawn or told
+        await first.rooms.socket.close()
         assert beta.public_key == (await gamma.find("beta")).public_key
         assert await alpha.ping("beta") > 0
         async with node_of("newcomer", gamma) as newcomer:
@@ -243,7 +243,7 @@ async def test_dial_to_a_dead_endpoint_is_unreachable() -> None:
     """A peer whose record is live but that does not answer is unreachable, within the time given."""
     async with mesh("alpha", "beta", "gamma") as (alpha, beta, _):
         await alpha.find("beta")
-        await beta._rooms.socket.close()
+        await beta.rooms.socket.close()
         assert await error_of(alpha.dial("beta", 7, timeout_s=3.0)) in (Unreachable, TimedOut)
 
 

@@ -16,6 +16,7 @@ from pilotdht.dht.requester import Calls, RequestT
 from pilotdht.dht.routing import RoutingTable
 from pilotdht.dht.store import RecordStore
 from pilotdht.net.outcomes import Sender
+from pilotdht.wire.contact import Contact
 from pilotdht.wire.messages import FindEntries, FindRecord, Reply, Store, StoreCode, StoreEntry
 from pilotdht.wire.records import RecordKey
 from tests.support.dht_examples import (
@@ -44,6 +45,9 @@ class QuietRequester:
     def calls(self) -> Calls:
         """Never asked for here."""
         raise NotImplementedError
+
+    def rtt_of(self, contact: Contact) -> float | None:
+        """Know of none."""
 
     def serve(self, kind: type[RequestT], handler: Callable[[RequestT, Sender], Reply | None]) -> None:
         """Ignore it: handlers are called directly."""

@@ -15,7 +15,7 @@ from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import NodeId, PublicKey
 from pilotdht.net.answering import Answerer
 from pilotdht.net.datagrams import HELLO, HELLO_REPLY, MAX_DATAGRAM_BYTES
-from pilotdht.net.doors import Batch, Receive
+from pilotdht.net.doors import Batch, Doors, Receive
 from pilotdht.net.metrics import NetMetrics
 from pilotdht.net.outcomes import Sender
 from pilotdht.net.reachability import Reachability
@@ -42,9 +42,9 @@ from pilotdht.wire.messages import (
 )
 from pilotdht.wire.records import RecordKey
 from pilotdht.wire.seal import SEALED, Sealer
-from simulations.memory_network import MemoryNetwork, virtual_doors
-from simulations.virtual_loop import run_virtually
-from tests.support.net_nodes import CALM, SALT, NetNode, key_pair
+from simulations.engine.streams import stream
+from simulations.engine.virtual_loop import run_virtually
+from tests.support.net_nodes import SALT, NetNode, key_pair
 
 pytestmark = pytest.mark.property
 
@@ -139,7 +139,6 @@ class Inlet:
     def __init__(self) -> None:
         self.receive: Receive = lambda _batch: None
         self.sent: list[bytes] = []
-        self.network = MemoryNetwork(seed=1, weather=CALM)
 
     async def open(self, listen: Endpoint, receive: Receive) -> Inlet:
         """Open."""
@@ -165,8 +164,12 @@ class Inlet:
 def fed(make_batch: Callable[[NetNode], Batch]) -> tuple[NetNode, list[bytes]]:
     """Feed a batch into a real node; return it, and what it sent."""
     inlet = Inlet()
-    doors = virtual_doors(inlet.network, seed=1, node=1)
-    doors = type(doors)(network=inlet, unix_time=lambda: UNIX_TIME, random=doors.random, token_bytes=doors.token_bytes)
+    doors = Doors(
+        network=inlet,
+        unix_time=lambda: UNIX_TIME,
+        random=stream(1, "choices"),
+        token_bytes=stream(1, "secrets").randbytes,
+    )
 
     async def main() -> NetNode:
         async with NetNode(doors, seed=1) as node:

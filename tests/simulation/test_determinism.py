@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -13,8 +14,10 @@ from pilotdht.config.config import Config
 from pilotdht.identity.keys import KeyPair
 from pilotdht.node.node import Node
 from pilotdht.wire.endpoint import Endpoint
-from simulations.memory_network import MemoryNetwork, Weather, virtual_doors
-from simulations.virtual_loop import run_virtually
+from simulations.engine.virtual_loop import run_virtually
+from simulations.world.conditions import CONDITIONS
+from simulations.world.network import MemoryNetwork
+from simulations.world.world import virtual_doors
 from tests.support.source import ROOT
 
 NODES = 50
@@ -34,7 +37,7 @@ def config_of(number: int) -> Config:
 
 async def life(seed: int) -> tuple[str, int, list[str]]:
     """Let 50 nodes join, find, trust, and talk through tunnels; return the trace, its length, and what they found."""
-    network = MemoryNetwork(seed=seed, weather=Weather(loss=0.01))
+    network = MemoryNetwork(seed=seed, conditions=replace(CONDITIONS["uniform"], loss=0.01))
     nodes = [
         Node(
             config_of(number),
@@ -66,7 +69,8 @@ async def life(seed: int) -> tuple[str, int, list[str]]:
 def run_apart(seed: int, hash_seed: str) -> str:
     """Run one life in a process of its own, with another order of sets and dictionaries of hashes."""
     program = (
-        "from tests.simulation.test_determinism import life; from simulations.virtual_loop import run_virtually; "
+        "from tests.simulation.test_determinism import life; "
+        "from simulations.engine.virtual_loop import run_virtually; "
         f"print(run_virtually(life({seed}))[0])"
     )
     environment = os.environ | {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}

@@ -72,7 +72,7 @@ def metrics_are_named_alike(module: Module) -> Iterator[Breach]:
             continue
         origin = module.dotted(node.func)
         kind = origin.rsplit(".", 1)[-1]
-        if kind not in _METRICS or not origin.startswith("prometheus_client."):
+        if kind not in _METRICS or not origin.startswith(("prometheus_client.", "pilotdht.metrics.")):
             continue
         name, text = (_text(argument) for argument in [*node.args[:2], None, None][:2])
         if kind == "Info":

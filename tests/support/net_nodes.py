@@ -24,11 +24,13 @@ from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.messages import Envelope, Reply, Request, envelope_untrusted
 from pilotdht.wire.seal import SEALED, Sealer, network_salt
-from simulations.memory_network import MemoryNetwork, Weather, virtual_doors
+from simulations.world.conditions import CONDITIONS, Conditions
+from simulations.world.network import MemoryNetwork
+from simulations.world.world import virtual_doors
 
 LOOPBACK = Endpoint("127.0.0.1", 0)
 SALT = network_salt(0, b"")
-CALM = Weather(latency_s=(0.010, 0.010), jitter_s=0.0)
+CALM = CONDITIONS["perfect"]
 """Every round trip takes 20 ms."""
 
 
@@ -178,10 +180,10 @@ def real_node(
 
 @asynccontextmanager
 async def virtual_pair(
-    *, weather: Weather = CALM, config: NetConfig | None = None
+    *, conditions: Conditions = CALM, config: NetConfig | None = None
 ) -> AsyncIterator[tuple[MemoryNetwork, NetNode, NetNode]]:
     """Open two nodes on a network in memory."""
-    network = MemoryNetwork(seed=1, weather=weather)
+    network = MemoryNetwork(seed=1, conditions=conditions)
     async with virtual_node(network, 1, config=config) as asker, virtual_node(network, 2, config=config) as answerer:
         yield network, asker, answerer
 

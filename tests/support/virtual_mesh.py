@@ -6,7 +6,9 @@ from pilotdht.config.dht import DhtConfig
 from pilotdht.config.net import NetConfig
 from pilotdht.identity.keys import KeyPair
 from pilotdht.wire.endpoint import Endpoint
-from simulations.memory_network import MemoryNetwork, Weather, virtual_doors
+from simulations.world.conditions import Conditions
+from simulations.world.network import MemoryNetwork
+from simulations.world.world import virtual_doors
 from tests.support.loopback_mesh import LoopbackMesh, MeshNode
 
 
@@ -20,10 +22,10 @@ class VirtualMesh(LoopbackMesh):
         dht: DhtConfig | None = None,
         seed: int = 1,
         seeds_per_join: int = 3,
-        weather: Weather | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         super().__init__(count, dht=dht, net=NetConfig(), seed=seed, seeds_per_join=seeds_per_join)
-        self.memory = MemoryNetwork(seed=seed, weather=weather)
+        self.memory = MemoryNetwork(seed=seed, conditions=conditions)
         self._seed = seed
         self._made = 0
 

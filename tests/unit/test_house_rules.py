@@ -50,6 +50,8 @@ EXAMPLES: list[tuple[Rule, str, str, list[int]]] = [
     (libraries_have_one_door, "pilotdht/tunnel/quic/a.py", "import aioquic.tls", []),
     (libraries_have_one_door, "pilotdht/dht/store.py", "import kademlia.routing", [1]),
     (libraries_have_one_door, "pilotdht/dht/routing.py", "import kademlia.routing", []),
+    (libraries_have_one_door, "simulations/baseline/a.py", "import kademlia.network\nimport rpcudp.protocol", []),
+    (libraries_have_one_door, "simulations/world/a.py", "import kademlia.network\nimport rpcudp.protocol", [1, 2]),
     (libraries_have_one_door, "tests/unit/test_a.py", "import kademlia", []),
     (simulations_stay_below_the_daemon, "simulations/a.py", "from pilotdht.daemon import service", [1]),
     (simulations_stay_below_the_daemon, "simulations/a.py", "from pilotdht import cli, client", [1, 1]),

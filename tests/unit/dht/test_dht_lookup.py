@@ -16,7 +16,7 @@ from tests.support.dht_examples import contact_of, prefix_rule
 
 TARGET = bytes(20)
 OWN = NodeId(b"\xff" * 20)
-CONFIG = DhtConfig(replicas=3, parallel=3, max_candidates=30, max_requests=20)
+CONFIG = DhtConfig(replicas=3, parallel=3, proximity_choice=1, max_candidates=30, max_requests=20)
 ORDERED = sorted((contact_of(number) for number in range(1, 200)), key=lambda one: one.point)
 """Contacts, nearest to the target first."""
 
@@ -66,6 +66,33 @@ def test_take_asks_the_nearest_up_to_the_window() -> None:
     lookup = lookup_of(ORDERED[:10])
     assert ORDERED[:3] == lookup.take()
     assert [] == lookup.take()
+
+
+def test_take_prefers_the_quickest_of_the_nearest() -> None:
+    """Of the few nearest the one with the shortest known round trip is asked; farther ones are not compared."""
+    round_trips = {ORDERED[1]: 0.2, ORDERED[2]: 0.05, ORDERED[3]: 0.1, ORDERED[4]: 0.001}
+    config = replace(CONFIG, replicas=8, parallel=1, proximity_choice=4)
+    lookup = Lookup(
+        TARGET,
+        ORDERED[:8],
+        own_id=OWN,
+        config=config,
+        prefixes=prefix_rule(config),
+        answers_wanted=config.replicas,
+        rtt_of=round_trips.get,
+    )
+    assert [ORDERED[2]] == lookup.take()
+    lookup.answered(ORDERED[2], [])
+    assert [ORDERED[4]] == lookup.take()
+
+
+def test_closest_known_are_among_the_closest() -> None:
+    """As many as make an answer set are close; one that is silent makes room for the next."""
+    lookup = lookup_of(ORDERED[:6])
+    lookup.take()
+    assert [True] * 3 + [False] * 3 == [lookup.is_among_closest(one) for one in ORDERED[:6]]
+    lookup.silent(ORDERED[0])
+    assert lookup.is_among_closest(ORDERED[3])
 
 
 def test_answered_frees_one_slot() -> None:

@@ -13,6 +13,7 @@ from pilotdht.config.dht import DhtConfig
 from pilotdht.dht import routing
 from pilotdht.dht.routing import Bucket, Insertion, RoutingTable
 from pilotdht.identity.ids import NODE_ID_BITS, NodeId
+from pilotdht.wire.contact import Contact
 from tests.support.dht_examples import contact_of, prefix_rule
 
 OWN = NodeId(bytes(20))
@@ -268,10 +269,45 @@ def test_leave_takes_the_contact_out_and_lets_a_spare_in() -> None:
 
 def test_stale_contacts_are_returned_longest_ago_first() -> None:
     """Upkeep begins with the contact that has been silent for longest."""
-    table = table_of()
+    table = table_of(replace(SMALL, stale_contact_s=4.0))
     old, older = contact_of(1), contact_of(2)
     table.verified(old, 2.0)
     table.verified(older, 1.0)
     table.verified(contact_of(3), 9.0)
-    assert [older, old] == table.stale_contacts(5.0, 10)
-    assert [older] == table.stale_contacts(5.0, 1)
+    assert [older, old] == table.stale_contacts(10.0, 10)
+    assert [older] == table.stale_contacts(10.0, 1)
+
+
+def test_stale_contacts_leave_out_who_was_up_for_long() -> None:
+    """Who is known for an hour is trusted to live half an hour more, and nobody longer than the greatest age."""
+    table = table_of(replace(SMALL, stale_contact_s=60.0, stale_age_share=0.5, stale_contact_max_s=3600.0))
+    lasting, ancient, new = contact_of(1), contact_of(2), contact_of(3)
+    for contact, first_s in ((ancient, 0.0), (lasting, 96_400.0), (new, 99_990.0)):
+        table.verified(contact, first_s)
+        table.verified(contact, 100_000.0)
+    assert [] == table.stale_contacts(100_050.0, 10)
+    assert [new] == table.stale_contacts(100_070.0, 10)
+    assert [lasting] == [one for one in table.stale_contacts(101_801.0, 10) if one is not new]
+    assert ancient in table.stale_contacts(103_601.0, 10)
+
+
+def test_heard_contact_is_not_stale() -> None:
+    """Who asked from where it is known to receive is alive; a failure is only taken back by an answer."""
+    table = table_of(replace(SMALL, stale_contact_s=60.0))
+    asking, failing = contact_of(1), contact_of(2)
+    for contact in (asking, failing):
+        table.verified(contact, 1.0)
+    table.failed(failing.node_id, 50.0)
+    for contact in (asking, failing, contact_of(3)):
+        table.heard(contact, 90.0)
+    assert [failing] == table.stale_contacts(100.0, 10)
+    assert 2 == len(table)
+
+
+def test_heard_from_another_place_changes_nothing() -> None:
+    """A contact that asks from another endpoint is not believed to be where it was."""
+    table = table_of(replace(SMALL, stale_contact_s=60.0))
+    contact = contact_of(1)
+    table.verified(contact, 1.0)
+    table.heard(Contact(contact.public_key, contact_of(2).endpoint), 90.0)
+    assert [contact] == table.stale_contacts(100.0, 10)

@@ -140,7 +140,13 @@ def test_hand_over_goes_to_a_closer_newcomer_from_the_closest_holder_only() -> N
         for one in nodes:
             if one is not holder:
                 table.verified(one, 1.0)
-        return is_to_be_given(held, nodes[to_index], own_id=holder.node_id, table=table, replicas=config.replicas)
+        return is_to_be_given(
+            held,
+            nodes[to_index],
+            own_point=int.from_bytes(holder.node_id, "big"),
+            table=table,
+            replicas=config.replicas,
+        )
 
     assert newcomer.point != closest.point != second.point
     assert gives(1, 0)

@@ -145,3 +145,13 @@ def test_entries_of_another_key_are_rejected() -> None:
         tally.take(entry.wire)
     assert {} == tally.entries
     assert {"read_misplaced": 3, "read_expired": 1} == dict(reject.reasons)
+
+
+def test_take_from_holders_on_the_way_does_not_satisfy_the_quorum() -> None:
+    """What holders far from the key have is looked at, and is no reason to stop asking."""
+    tally = tally_of(quorum=2)
+    wire = node_record(1, age_s=50).wire
+    assert not tally.take(contact_of(1), wire, is_close=False)
+    assert not tally.take(contact_of(2), wire, is_close=False)
+    assert not tally.take(contact_of(3), wire)
+    assert tally.take(contact_of(4), wire)

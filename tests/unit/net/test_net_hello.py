@@ -11,8 +11,9 @@ from pilotdht.errors import InvalidArgument, Overloaded, TimedOut
 from pilotdht.net.hello import HELLO_BYTES
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.seal import network_salt
-from simulations.memory_network import MemoryNetwork, virtual_doors
-from simulations.virtual_loop import run_virtually
+from simulations.engine.virtual_loop import run_virtually
+from simulations.world.network import MemoryNetwork
+from simulations.world.world import virtual_doors
 from tests.support.net_nodes import CALM, LosesFirst, NetNode, RawPeer, virtual_node, virtual_pair
 
 
@@ -54,7 +55,7 @@ def test_hello_to_another_mesh_is_not_answered() -> None:
     """Nodes of another network do not even show their key."""
 
     async def main() -> None:
-        network = MemoryNetwork(seed=1, weather=CALM)
+        network = MemoryNetwork(seed=1, conditions=CALM)
         doors = virtual_doors(network, seed=1, node=2)
         other = NetNode(doors, seed=2, listen=Endpoint("10.0.0.2", 4000), salt=network_salt(7, b"x"))
         async with virtual_node(network, 1) as asker, other:
@@ -81,7 +82,7 @@ def test_hello_reply_with_a_changed_byte_is_dropped(position: int) -> None:
     """Nonce, addresses, key, signature and MAC are all covered."""
 
     async def main() -> None:
-        network = MemoryNetwork(seed=1, weather=CALM)
+        network = MemoryNetwork(seed=1, conditions=CALM)
         async with (
             virtual_node(network, 1) as node,
             RawPeer(network, seed=3, listen=Endpoint("10.0.0.3", 4000)) as peer,
@@ -110,7 +111,7 @@ def test_hello_reply_from_elsewhere_is_dropped() -> None:
     """Only the endpoint that was greeted may answer."""
 
     async def main() -> None:
-        network = MemoryNetwork(seed=1, weather=CALM)
+        network = MemoryNetwork(seed=1, conditions=CALM)
         async with (
             virtual_node(network, 1) as node,
             RawPeer(network, seed=3, listen=Endpoint("10.0.0.3", 4000)) as greeted,

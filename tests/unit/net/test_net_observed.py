@@ -87,6 +87,28 @@ def test_observed_reports_are_bounded() -> None:
     assert 4 == len(observed)
 
 
+def test_observed_tells_of_changes_and_of_nothing_else() -> None:
+    """A new peer and a new word are signs of a change; a peer that repeats itself is none."""
+    observed = ObservedEndpoints(NetConfig())
+    told: list[None] = []
+    observed.on_change = lambda: told.append(None)
+    for seen, signs in ((OURS, 1), (OURS, 1), (WRONG, 2), (WRONG, 2)):
+        observed.reported(peer(1, "9.9.1.1"), seen, now=0.0)
+        assert (signs, ((seen, 1),)) == (len(told), observed.candidates(now=0.0))
+    observed.reported(peer(2, "9.9.2.1"), WRONG, now=0.0)
+    assert (3, ((WRONG, 2),)) == (len(told), observed.candidates(now=0.0))
+
+
+def test_observed_reports_expire_one_by_one() -> None:
+    """A report that was renewed outlives those that were not, also when somebody looked in between."""
+    observed = ObservedEndpoints(NetConfig(observed_lifetime_s=100.0))
+    for number in range(3):
+        observed.reported(peer(number, f"9.9.{number}.1"), OURS, now=0.0)
+    assert ((OURS, 3),) == observed.candidates(now=50.0)
+    observed.reported(peer(0, "9.9.0.1"), OURS, now=60.0)
+    assert (((OURS, 3),), ((OURS, 1),), ()) == tuple(observed.candidates(now=now) for now in (99.0, 100.0, 160.0))
+
+
 def test_reachability_two_strangers_on_two_networks_make_us_reachable() -> None:
     """One is not enough, two are."""
     reachability = Reachability(NetConfig())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -13,8 +14,9 @@ from pilotdht.net.outcomes import Answered, Outcome, Sender, Silent, Slow
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.messages import FindNode, Nodes, Ping, Pong
-from simulations.memory_network import MemoryNetwork, Weather
-from simulations.virtual_loop import VirtualLoop, run_virtually
+from simulations.engine.virtual_loop import VirtualLoop, run_virtually
+from simulations.world.conditions import CONDITIONS
+from simulations.world.network import MemoryNetwork
 from tests.support.net_nodes import CALM, LosesFirst, NetNode, key_pair, virtual_node, virtual_pair
 
 NOBODY = Contact(key_pair(99).public_key, Endpoint("10.0.0.99", 4000))
@@ -141,7 +143,7 @@ def test_outcomes_after_the_network_became_slow_recover() -> None:
     async def main() -> None:
         async with virtual_pair() as (network, asker, answerer):
             await warm_up(asker, answerer.contact)
-            network.weather = Weather(latency_s=(0.4, 0.4), jitter_s=0.0)
+            network.conditions = replace(CALM, latency_low_s=0.4, latency_high_s=0.4)
             last = [(await outcomes_of(asker, answerer.contact))[-1][0] for _ in range(12)]
             assert Silent is type(last[0])
             assert Answered is type(last[-1])
@@ -157,7 +159,7 @@ def test_outcomes_while_the_loop_was_busy_blame_nobody() -> None:
         assert isinstance(loop, VirtualLoop)
         async with virtual_pair() as (_, asker, answerer):
             await warm_up(asker, answerer.contact)
-            loop.call_later(0.001, loop.advance, 1.0)
+            loop.call_later(0.001, loop.compute, 1.0)
             kinds = [type(outcome) for outcome, _ in await outcomes_of(asker, answerer.contact)]
             assert [Answered] == kinds
 
@@ -168,8 +170,8 @@ def test_calls_many_at_once_all_end_under_loss() -> None:
     """At 20 % loss each of 200 requests has exactly one end, and the table is empty afterwards."""
 
     async def main() -> None:
-        weather = Weather(latency_s=(0.01, 0.05), jitter_s=0.01, loss=0.2)
-        async with virtual_pair(weather=weather) as (_, asker, answerer):
+        conditions = replace(CONDITIONS["uniform"], latency_high_s=0.05, jitter_s=0.005, loss=0.2)
+        async with virtual_pair(conditions=conditions) as (_, asker, answerer):
             ends = 0
             async with asker.rpc.calls() as calls:
                 for _ in range(200):
@@ -291,7 +293,7 @@ def test_request_with_stale_token_still_gets_the_whole_reply() -> None:
     """A restarted peer cuts its reply and gives a token; the request is repeated unseen."""
 
     async def main() -> None:
-        network = MemoryNetwork(seed=1, weather=CALM)
+        network = MemoryNetwork(seed=1, conditions=CALM)
         async with virtual_node(network, 1) as asker:
             for _ in range(2):
                 async with virtual_node(network, 2) as answerer:
@@ -401,7 +403,7 @@ def test_observed_and_reachability_follow_from_requests() -> None:
     """Three peers name our endpoint; two reach us though we never sent them anything."""
 
     async def main() -> None:
-        network = MemoryNetwork(seed=1, weather=CALM)
+        network = MemoryNetwork(seed=1, conditions=CALM)
         one, two, three, four = (virtual_node(network, seed) for seed in (1, 2, 3, 4))
         async with one, two, three, four:
             for other in (two, three, four):

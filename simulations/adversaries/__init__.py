@@ -1,0 +1,1 @@
+"""Nodes that lie, swallow, flood or besiege."""

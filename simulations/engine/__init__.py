@@ -1,0 +1,1 @@
+"""The engine of a simulation: virtual time, and streams of randomness."""

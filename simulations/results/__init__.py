@@ -1,0 +1,1 @@
+"""What a run leaves behind: its figures, series and samples as JSON."""

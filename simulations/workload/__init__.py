@@ -1,0 +1,1 @@
+"""What nodes are asked while a scenario runs, and what is measured."""
