@@ -177,5 +177,15 @@ class NetConfig(Section):
     observed_agreement: int = tunable(3, low=1, high=1024, reason="two liars on two networks must not move a node")
     """Independent peers that must name the same address before it is believed."""
 
+    nat_memory_s: float = tunable(
+        600.0, unit="s", low=1, high=86_400, reason="NATs forget a flow after 2 to 5 minutes (RFC 4787, REQ-5), twice that"
+    )
+    """Who was sent nothing for so long comes in unasked."""
+
+    reachable_lifetime_s: float = tunable(
+        7200.0, unit="s", low=1, high=604_800, reason="peers prove their contacts each hour: two may miss it"
+    )
+    """How long it counts that somebody reached us unasked."""
+
     reachable_peers: int = tunable(2, low=1, high=1024, reason="one could be a neighbour behind the same NAT")
     """Independent peers that must have reached us unasked before we call ourselves reachable."""

@@ -220,7 +220,7 @@ class Lookup:
                     progress = True
         full_sets = 0
         for frontier in frontiers:
-            answered = sum(1 for one in frontier if one.state is State.ANSWERED)
+            answered = len([one for one in frontier if one.state is State.ANSWERED])
             is_waiting = is_waiting or answered < len(frontier)
             full_sets += answered >= self._answers_wanted
         if is_waiting and (self._under_way or self.requests < self._config.max_requests):
@@ -249,8 +249,12 @@ class Lookup:
         candidate.token = token
         self.answers += 1
         self.hops = max(self.hops, candidate.depth)
+        point, candidates = self._point, self._candidates
+        path, bit, depth = candidate.path, 1 << candidate.path, candidate.depth + 1
         for heard in contacts[: self._config.contacts_used_per_reply]:
-            self._hear(heard, candidate.path, candidate.depth + 1)
+            known = candidates.get(heard.point ^ point)
+            if known is None or known.contact is not heard or not known.views & bit:  # most were heard of before
+                self._hear(heard, path, depth)
 
     def slow(self, contact: Contact) -> None:
         """Take in that an answer takes long: its place in the window is free."""
@@ -366,17 +370,23 @@ class Lookup:
 
     def _frontier(self, path: int) -> list[Candidate]:
         """Return the closest live candidates of a path, as many as make an answer set."""
-        candidates, wanted = self._candidates, self._answers_wanted
+        candidates, most_of_one = self._candidates, self._config.same_prefix_per_answer
+        silent, answered = State.SILENT, State.ANSWERED
         counts: dict[Prefix, int] = {}
         frontier: list[Candidate] = []
+        left = self._answers_wanted
         for distance in self._views[path]:
             one = candidates[distance]
-            if one.state is State.SILENT or (one.is_slow and one.state is not State.ANSWERED):
+            if one.state is silent or (one.is_slow and one.state is not answered):
                 continue
-            if one.prefix is not None and not self._may_count(one.prefix, counts):
-                continue
+            prefix = one.prefix
+            if prefix is not None:
+                counts[prefix] = count = counts.get(prefix, 0) + 1
+                if count > most_of_one:
+                    continue
             frontier.append(one)
-            if len(frontier) == wanted:
+            left -= 1
+            if not left:
                 break
         return frontier
 

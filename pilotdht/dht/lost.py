@@ -40,7 +40,9 @@ class LostContacts:
         """
         self._lost.pop(contact.node_id, None)
         self._lost[contact.node_id] = (contact, now)
-        while len(self._lost) > self._capacity or now - next(iter(self._lost.values()))[1] > self._keep_s:
+        while self._lost and (
+            len(self._lost) > self._capacity or now - next(iter(self._lost.values()))[1] > self._keep_s
+        ):
             self._lost.popitem(last=False)
         recent = 0
         for _, lost_at_s in reversed(self._lost.values()):

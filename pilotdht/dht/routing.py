@@ -158,13 +158,15 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         """
         point = int.from_bytes(target, "big")
         found: list[Contact] = []
+        is_any_good = with_failing or not self._failing_since
         # XOR with a point maps dyadic intervals to disjoint dyadic intervals, so buckets can be taken one by one.
         for bucket in self._buckets_from(point):
             nodes = bucket.nodes
-            for known_id in sorted(nodes, key=point.__xor__):
-                known = nodes[known_id]
-                if with_failing or not known.failures:
-                    found.append(known.contact)
+            order = sorted(nodes, key=point.__xor__)
+            if is_any_good:
+                found += [nodes[known_id].contact for known_id in order[: limit - len(found)]]
+            else:
+                found += [known.contact for known_id in order if not (known := nodes[known_id]).failures]
             if len(found) >= limit:
                 return found[:limit]
         return found
@@ -351,8 +353,11 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         prefix = self._prefixes.of(contact.endpoint)
         if prefix is None:
             return True
-        if self._counts.get(prefix, 0) >= self._config.same_prefix_per_table:
+        in_table = self._counts.get(prefix, 0)
+        if in_table >= self._config.same_prefix_per_table:
             return False
+        if in_table < self._config.same_prefix_per_bucket:
+            return True  # the bucket has no more of them than the table
         same = sum(1 for known in bucket.nodes.values() if self._prefixes.of(known.contact.endpoint) == prefix)
         return same < self._config.same_prefix_per_bucket
 

@@ -101,7 +101,7 @@ class NodeSocket:
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Send one datagram; never raises, never blocks."""
-        self.rpc.reachability.sent_to(endpoint)
+        self.rpc.reachability.sent_to(endpoint, now=self._now())
         self._transmit(datagram, endpoint)
 
     def send_train(self, datagrams: Sequence[bytes], endpoint: Endpoint) -> None:
@@ -109,7 +109,7 @@ class NodeSocket:
         if self._socket is not None:
             self._metrics.datagrams_out += len(datagrams)
             self._metrics.bytes_out += sum(map(len, datagrams))
-            self.rpc.reachability.sent_to(endpoint)
+            self.rpc.reachability.sent_to(endpoint, now=self._now())
             self._socket.send_train(datagrams, endpoint)
 
     def set_quic_handler(self, handler: Receive | None) -> None:

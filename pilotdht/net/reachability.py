@@ -1,6 +1,6 @@
 """Whether this node can be reached from outside: judged by who reached it unasked. Pure.
 
-A NAT lets answers in from where we sent something, so only a request from somewhere else shows anything. Peers with
+A NAT lets answers in from where we sent something of late, so only a request from somewhere else shows anything. Peers with
 public addresses count by host when we ask whether we sent there (a NAT's filter may look at the host alone) and by
 prefix when we ask whether they are independent; on loopback and private ranges by endpoint and by key.
 """
@@ -20,22 +20,24 @@ class Reachability:
 
     def __init__(self, config: NetConfig) -> None:
         self._needed = config.reachable_peers
-        self._lifetime_s = config.observed_lifetime_s
+        self._lifetime_s = config.reachable_lifetime_s
+        self._opened_s = config.nat_memory_s
         self._capacity = config.addresses_cached
-        self._sent_to: OrderedDict[str | Endpoint, None] = OrderedDict()
+        self._sent_to: OrderedDict[str | Endpoint, float] = OrderedDict()
         self._unasked: OrderedDict[str | bytes, float] = OrderedDict()
 
-    def sent_to(self, endpoint: Endpoint) -> None:
+    def sent_to(self, endpoint: Endpoint, *, now: float) -> None:
         """Take in that a datagram of ours goes to ``endpoint``."""
         key = _opened_by(endpoint)
-        self._sent_to[key] = None
+        self._sent_to[key] = now
         self._sent_to.move_to_end(key)
         if len(self._sent_to) > self._capacity:
             self._sent_to.popitem(last=False)
 
     def heard_from(self, contact: Contact, *, now: float) -> None:
         """Take in that a peer's request arrived; to be called before anything is sent back."""
-        if _opened_by(contact.endpoint) in self._sent_to:
+        sent_at = self._sent_to.get(_opened_by(contact.endpoint))
+        if sent_at is not None and now - sent_at < self._opened_s:
             return
         group = group_of(contact.endpoint.host, contact.public_key)
         self._unasked[group] = now

@@ -440,13 +440,13 @@ class Rpc:
         plaintext = Envelope(pending.message, request_id, self._sender.flags, token).encoded(size_bytes=size_bytes)
         sent_bytes = self._sender.send(contact, plaintext, nonce)
         if sent_bytes:
-            self.reachability.sent_to(contact.endpoint)
+            self.reachability.sent_to(contact.endpoint, now=self._now())
             self._pending.transmitted(pending, request_id, self._now(), sent_bytes)
         return sent_bytes > 0
 
     def _greet(self, datagram: bytes, endpoint: Endpoint) -> None:
         if self._sender.transmit is not None:
-            self.reachability.sent_to(endpoint)
+            self.reachability.sent_to(endpoint, now=self._now())
             self._sender.transmit(datagram, endpoint)
 
 

@@ -68,7 +68,7 @@ class Probes:
         """Have one look up another; absent, and no sample, when either died before the answer came."""
         loop = asyncio.get_running_loop()
         member, lives = asker.member, (asker.lives, other.lives)
-        if member is None:
+        if member is None or not asker.is_up:
             return None
         into = self.lookups
         began = loop.time()
@@ -82,7 +82,7 @@ class Probes:
         """Have one publish its record anew; absent, and no sample, when it died meanwhile."""
         loop = asyncio.get_running_loop()
         member, lives = slot.member, slot.lives
-        if member is None:
+        if member is None or not slot.is_up:
             return None
         into = self.publishes
         began = loop.time()

@@ -187,6 +187,66 @@ def test_failed_publication_is_tried_again() -> None:
     run_virtually(scenario())
 
 
+def test_publication_that_was_cut_short_is_tried_again() -> None:
+    """Whoever waits for a first publication may give up waiting; the publication goes on."""
+
+    async def scenario() -> None:
+        async with VirtualMesh(6) as mesh:
+            writer, reader = mesh.nodes[0], mesh.nodes[5]
+            await asyncio.sleep(30)  # the background work has begun and found nothing to do
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await writer.dht.publish("node", node_builder(writer))
+            await asyncio.sleep(60)
+            assert await reader.dht.get_record(node_builder(writer)(1).key) is not None
+
+    run_virtually(scenario())
+
+
+def test_mesh_that_was_cut_for_an_hour_becomes_one_again() -> None:
+    """Each side has given the other up by then; half a minute after the healing all records are found from everywhere."""
+
+    async def scenario() -> None:
+        async with VirtualMesh(24) as mesh:
+            side = {node.contact.endpoint: number % 2 for number, node in enumerate(mesh.nodes)}
+            for node in mesh.nodes:
+                await node.dht.publish("node", node_builder(node))
+            mesh.memory.allows = lambda source, target: side[source] == side[target]
+            await asyncio.sleep(3600)
+            for number, node in enumerate(mesh.nodes):
+                others = {known.contact.endpoint for known in node.dht.contacts()}
+                assert {number % 2} == {side[endpoint] for endpoint in others}
+            mesh.memory.allows = None
+            await asyncio.sleep(30)
+            for asker, owner in zip(mesh.nodes, [*mesh.nodes[1:], mesh.nodes[0]], strict=True):
+                found = await asker.dht.get_record(node_builder(owner)(1).key)
+                assert found is not None
+                last = owner.dht.published("node")
+                assert last is not None
+                assert last.record.issued_ms == found.record.issued_ms
+
+    run_virtually(scenario())
+
+
+def test_record_is_written_anew_when_the_mesh_has_doubled() -> None:
+    """Newcomers that stand nearer to its key have it, without waiting for half of its lifetime."""
+
+    async def scenario() -> None:
+        async with VirtualMesh(4) as mesh:
+            owner = mesh.nodes[0]
+            await owner.dht.publish("node", node_builder(owner))
+            first = owner.dht.published("node")
+            for _ in range(12):
+                await mesh.add()
+            await asyncio.sleep(60)
+            second = owner.dht.published("node")
+            assert first is not None
+            assert second is not None
+            assert first.record.issued_ms < second.record.issued_ms
+
+    run_virtually(scenario())
+
+
 def test_popular_tag_is_spread_over_shards_and_read_from_all() -> None:
     """When holders are full the next shard takes over, and readers look there too."""
 

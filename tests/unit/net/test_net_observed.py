@@ -130,7 +130,7 @@ def test_reachability_host_we_sent_to_shows_nothing_at_any_port() -> None:
     """A NAT may let in whatever comes from a host we sent to."""
     reachability = Reachability(NetConfig())
     for number in (1, 2):
-        reachability.sent_to(Endpoint(f"9.9.{number}.1", 1))
+        reachability.sent_to(Endpoint(f"9.9.{number}.1", 1), now=0.0)
         reachability.heard_from(peer(number, f"9.9.{number}.1"), now=0.0)
     assert not reachability.is_reachable(now=0.0)
 
@@ -138,7 +138,7 @@ def test_reachability_host_we_sent_to_shows_nothing_at_any_port() -> None:
 def test_reachability_laboratory_counts_endpoints_and_keys() -> None:
     """On loopback one host holds all peers, so a datagram to one of them says nothing of the others."""
     reachability = Reachability(NetConfig())
-    reachability.sent_to(peer(1, "127.0.0.1").endpoint)
+    reachability.sent_to(peer(1, "127.0.0.1").endpoint, now=0.0)
     for number in (1, 2):
         reachability.heard_from(peer(number, "127.0.0.1"), now=0.0)
     alone = reachability.is_reachable(now=0.0)
@@ -146,9 +146,22 @@ def test_reachability_laboratory_counts_endpoints_and_keys() -> None:
     assert (False, True) == (alone, reachability.is_reachable(now=0.0))
 
 
+def test_reachability_host_we_sent_to_long_ago_comes_unasked() -> None:
+    """A NAT has forgotten the flow by then; in a small mesh everybody was sent something once."""
+    config = NetConfig(nat_memory_s=600.0)
+    reachability = Reachability(config)
+    for number in (1, 2):
+        reachability.sent_to(Endpoint(f"9.9.{number}.1", 1), now=0.0)
+        reachability.heard_from(peer(number, f"9.9.{number}.1"), now=599.0)
+    before = reachability.is_reachable(now=599.0)
+    for number in (1, 2):
+        reachability.heard_from(peer(number, f"9.9.{number}.1"), now=601.0)
+    assert (False, True) == (before, reachability.is_reachable(now=601.0))
+
+
 def test_reachability_expires() -> None:
     """Having been reachable once is not being reachable."""
-    reachability = Reachability(NetConfig(observed_lifetime_s=100.0))
+    reachability = Reachability(NetConfig(reachable_lifetime_s=100.0))
     for number in (1, 2):
         reachability.heard_from(peer(number, f"9.9.{number}.1"), now=0.0)
     assert not reachability.is_reachable(now=100.0)
