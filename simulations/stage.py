@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
+from pilotdht.errors import InternalError
 from pilotdht.tasks import TaskScope
 from simulations.engine.streams import stream
 from simulations.population.population import Population, Slot
@@ -114,7 +114,6 @@ class Stage:
         phase: str = "",
         choose: Choose | None = None,
         publishes_per_s: float | None = None,
-        meanwhile: Coroutine[Any, Any, None] | None = None,
     ) -> None:
         """Let time pass, look up and publish at random, sample series, and add the figures of this part.
 
@@ -128,7 +127,9 @@ class Stage:
             phase: put before the names of figures and series: ``partition`` makes ``partition_lookup_success``.
             choose: who asks for whom; absent: any two honest ones that are up and settled.
             publishes_per_s: measured writes of the whole population; absent: a tenth of the lookups.
-            meanwhile: what goes on at the same time, such as churn; cancelled in the end.
+
+        Raises:
+            InternalError: a lookup or write failed in another way than its implementation may.
         """
         prefix = f"{phase}_" if phase else ""
         self._probes.reset()
@@ -136,13 +137,13 @@ class Stage:
         chooser = anybody_settled(self.population, self._loop.time) if choose is None else choose
         meter = _Meter(self)
         async with self._scope:
-            if meanwhile is not None:
-                self._scope.start(meanwhile, name="meanwhile")
             writes = rate / 10 if publishes_per_s is None else publishes_per_s
             self._scope.start(
                 self._probes.run(lookups_per_s=rate, publishes_per_s=writes, choose=chooser), name="probes"
             )
             await self._sample(prefix, minutes * 60, meter)
+        if self._scope.failures or self._probes.failures:
+            raise InternalError("a measured operation broke off; its traceback was logged")
         lookups, publishes = self._probes.reset()
         self._conclude(prefix, lookups, publishes, meter)
 

@@ -18,26 +18,13 @@ from enum import Enum
 from math import inf
 
 from pilotdht.config.dht import DhtConfig
+from pilotdht.dht.candidate import MAX_LOST, Candidate, State
 from pilotdht.dht.prefixes import Prefix, PrefixRule
-from pilotdht.errors import InternalError
 from pilotdht.identity.ids import NodeId
 from pilotdht.wire.contact import Contact
 
 MAX_OTHER_ENDPOINTS = 2
 """A contact heard of under several endpoints is tried at this many more before it counts as silent."""
-
-
-class State(Enum):
-    """What is known of a candidate."""
-
-    HEARD = "heard"
-    """A reply or the table named it."""
-    ASKED = "asked"
-    """A request to it is under way."""
-    ANSWERED = "answered"
-    """It answered."""
-    SILENT = "silent"
-    """It answered at none of its endpoints, or as a client: it counts for nothing."""
 
 
 class Ending(Enum):
@@ -53,69 +40,6 @@ class Ending(Enum):
     """Its time is over."""
     SATISFIED = "satisfied"
     """Whoever started it has what was wanted."""
-
-
-_STEPS: dict[State, tuple[State, ...]] = {
-    State.HEARD: (State.ASKED,),
-    State.ASKED: (State.ANSWERED, State.SILENT, State.HEARD),
-    State.ANSWERED: (),
-    State.SILENT: (),
-}
-
-
-class Candidate:
-    """A contact that the lookup heard of."""
-
-    __slots__ = (
-        "contact",
-        "depth",
-        "distance",
-        "is_doubted",
-        "is_slow",
-        "others",
-        "path",
-        "prefix",
-        "state",
-        "token",
-        "tries",
-        "views",
-    )
-
-    def __init__(self, contact: Contact, distance: int, prefix: Prefix | None, depth: int) -> None:
-        self.contact = contact
-        """Where it is asked."""
-        self.depth = depth
-        """How many contacts stand between this node and it, itself included."""
-        self.distance = distance
-        """XOR distance to the target; unique in a lookup."""
-        self.prefix = prefix
-        """What it is counted under; absent when exempt."""
-        self.state = State.HEARD
-        """What is known of it."""
-        self.is_doubted = False
-        """It did not answer lately: it is asked, and nobody waits for it."""
-        self.is_slow = False
-        """Its request has been under way for longer than usual, or is doubted."""
-        self.path = 0
-        """The path that asked it."""
-        self.views = 0
-        """The paths that heard of it, one bit each."""
-        self.others: tuple[Contact, ...] = ()
-        """Other endpoints under which it was named."""
-        self.token = b""
-        """Its store token; empty when it gave none."""
-        self.tries = 0
-        """How many endpoints of it were asked."""
-
-    def enter(self, state: State) -> None:
-        """Change the state.
-
-        Raises:
-            InternalError: no such step exists.
-        """
-        if state not in _STEPS[self.state]:
-            raise InternalError(f"a candidate cannot go from {self.state.value} to {state.value}")
-        self.state = state
 
 
 def _nobody(_: NodeId) -> Contact | None:
@@ -209,7 +133,9 @@ class Lookup:
         if self.ending is not None:
             return wanted
         is_waiting = False
-        frontiers = [self._frontier(path) for path in range(len(self._views))]
+        frontiers = [self._closest_of(view) for view in self._views]
+        if self._is_starving(frontiers):  # better misled than lost: a lone seed may name many that just died
+            frontiers = [self._closest_of(view, is_trusting=True) for view in self._views]
         progress = True
         while progress and self._in_window < self._parallel and self.requests < self._config.max_requests:
             progress = False
@@ -244,6 +170,9 @@ class Lookup:
         candidate = self._asked(contact)
         if candidate is None:
             return
+        candidate.count_lost(False)
+        for namer in candidate.namers:
+            namer.live += 1
         self._leave_window(candidate)
         candidate.enter(State.SILENT if is_client else State.ANSWERED)
         candidate.token = token
@@ -253,8 +182,9 @@ class Lookup:
         path, bit, depth = candidate.path, 1 << candidate.path, candidate.depth + 1
         for heard in contacts[: self._config.contacts_used_per_reply]:
             known = candidates.get(heard.point ^ point)
-            if known is None or known.contact is not heard or not known.views & bit:  # most were heard of before
-                self._hear(heard, path, depth)
+            # most were heard of before
+            if known is None or known.namers or known.contact is not heard or not known.views & bit:
+                self._hear(heard, path, depth, candidate)
 
     def slow(self, contact: Contact) -> None:
         """Take in that an answer takes long: its place in the window is free."""
@@ -262,12 +192,14 @@ class Lookup:
         if candidate is not None and not candidate.is_slow:
             candidate.is_slow = True
             self._in_window -= 1
+            candidate.count_lost(True)
 
     def silent(self, contact: Contact) -> None:
         """Take in that a contact did not answer; another endpoint of it is tried when one was named."""
         candidate = self._asked(contact)
         if candidate is None:
             return
+        candidate.count_lost(not candidate.is_doubted and not candidate.others)
         self._leave_window(candidate)
         if candidate.others:
             self._move(candidate, candidate.others[0])
@@ -308,13 +240,15 @@ class Lookup:
         """Ask a whole answer set at once from now on: what is looked for is here, and the quickest of many are heard."""
         self._parallel = max(self._parallel, self._answers_wanted)
 
-    def is_among_closest(self, contact: Contact) -> bool:
-        """Return whether a contact is one of the closest that are not silent, as many as make an answer set."""
-        distance = contact.point ^ self._point
-        closer = (one for key, one in self._candidates.items() if key < distance and one.state is not State.SILENT)
-        return sum(1 for _ in closer) < self._answers_wanted
+    def count_closest(self, contacts: Iterable[Contact]) -> int:
+        """Return how many of some contacts are among the closest that may be live, as many as make an answer set.
 
-    def _hear(self, contact: Contact, path: int, depth: int) -> None:
+        Whoever has lost its word does not count; those that it was believed to know do not crowd others out any more.
+        """
+        closest = {one.distance for one in self._closest_of(sorted(self._candidates))}
+        return sum(1 for one in contacts if one.point ^ self._point in closest)
+
+    def _hear(self, contact: Contact, path: int, depth: int, namer: Candidate | None = None) -> None:
         distance = contact.point ^ self._point
         if distance == self._own_distance:
             return
@@ -325,8 +259,13 @@ class Lookup:
                 return
             candidate = Candidate(contact, distance, self._prefixes.of(contact.endpoint), depth)
             self._candidates[distance] = candidate
-        elif candidate.contact.endpoint != contact.endpoint:
-            self._note_other_endpoint(candidate, contact)
+            if namer is not None:
+                candidate.namers = (namer,)
+        else:
+            if candidate.contact.endpoint != contact.endpoint:
+                self._note_other_endpoint(candidate, contact)
+            if namer is not None and candidate.state is State.HEARD:
+                candidate.note_namer(namer)
         bit = 1 << path
         if not candidate.views & bit:
             candidate.views |= bit
@@ -368,16 +307,33 @@ class Lookup:
                     del self._candidates[distance]
                 return
 
-    def _frontier(self, path: int) -> list[Candidate]:
-        """Return the closest live candidates of a path, as many as make an answer set."""
+    def _is_starving(self, frontiers: Sequence[Sequence[Candidate]]) -> bool:
+        """Return whether all paths together end with less than an answer set."""
+        if any(one.state is not State.ANSWERED for frontier in frontiers for one in frontier):
+            return False
+        return len({one.distance for frontier in frontiers for one in frontier}) < self._answers_wanted
+
+    def _closest_of(self, distances: Iterable[int], *, is_trusting: bool = False) -> list[Candidate]:
+        """Return the closest candidates that may be live, as many as make an answer set.
+
+        Args:
+            distances: of candidates, sorted.
+            is_trusting: whether to go by everybody's word.
+        """
         candidates, most_of_one = self._candidates, self._config.same_prefix_per_answer
         silent, answered = State.SILENT, State.ANSWERED
+        budgets: dict[Candidate, int] = {}
         counts: dict[Prefix, int] = {}
         frontier: list[Candidate] = []
         left = self._answers_wanted
-        for distance in self._views[path]:
+        for distance in distances:
             one = candidates[distance]
-            if one.state is silent or (one.is_slow and one.state is not answered):
+            if one.state is answered:
+                if one.lost >= MAX_LOST and not (one.is_believed or is_trusting):
+                    continue
+            elif one.state is silent or one.is_slow:
+                continue
+            elif one.namers and not (is_trusting or self._is_counted_on(one, budgets)):
                 continue
             prefix = one.prefix
             if prefix is not None:
@@ -389,6 +345,20 @@ class Lookup:
             if not left:
                 break
         return frontier
+
+    def _is_counted_on(self, one: Candidate, budgets: dict[Candidate, int]) -> bool:
+        """Return whether a contact that did not answer yet is real: measured, or named by somebody trustworthy.
+
+        Whoever names contacts is counted on for a few of them at first, and for more with each that answered.
+        """
+        if self._rtt_of(one.contact) is not None:
+            return True
+        for namer in one.namers:
+            left = budgets.get(namer, MAX_LOST + namer.live) if namer.is_believed else 0
+            if left > 0:
+                budgets[namer] = left - 1
+                return True
+        return False
 
     def _may_count(self, prefix: Prefix, counts: dict[Prefix, int]) -> bool:
         count = counts.get(prefix, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from pilotdht.net.prefixes import is_loopback, is_private, prefix_of
+from pilotdht.net.prefixes import is_local, prefix_of
 from pilotdht.wire.endpoint import Endpoint
 
 Prefix = str | bytes
@@ -27,6 +27,6 @@ class PrefixRule:
 
 @lru_cache(maxsize=4096)
 def _prefix(host: str, are_private_exempt: bool) -> Prefix | None:
-    if are_private_exempt and (is_loopback(host) or is_private(host)):
+    if are_private_exempt and is_local(host):
         return None
     return prefix_of(host)

@@ -60,10 +60,15 @@ class Reader:
         def on_reply(contact: Contact, reply: Reply) -> bool:
             if not isinstance(reply, FoundRecord):
                 return False
-            is_close = reply.record is not None and lookup.is_among_closest(contact)
-            if is_close and quorum > 1:
+            is_enough = tally.take(contact, reply.record)
+            if quorum == 1 or not tally.holders:
+                return is_enough
+            # Holders on the way may be left over from a smaller mesh: what they have is no reason to stop. Who is close
+            # shows later than the answer: invented contacts stand nearer until they are found out.
+            close = lookup.count_closest(tally.holders)
+            if close:
                 lookup.hurry()
-            return tally.take(contact, reply.record, is_close=is_close)
+            return close + (own is not None) >= quorum
 
         await self._searcher.walk(lookup, FindRecord(key, signer), on_reply)
         winner = tally.winner()

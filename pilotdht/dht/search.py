@@ -122,11 +122,11 @@ class Searcher:
 
     def note(self, outcome: Outcome) -> None:
         """Tell the routing table what came of a request."""
-        if isinstance(outcome, Slow):
+        if type(outcome) is Slow:
             return
         now = asyncio.get_running_loop().time()
         contact = outcome.contact
-        if not isinstance(outcome, Answered):
+        if type(outcome) is not Answered:
             if self._table.failed(contact.node_id, now):
                 self.on_lost(contact)
             self._silences[contact] = now

@@ -81,18 +81,21 @@ class RecordTally:
         self._read: dict[bytes, SignedRecord | None] = {}
         self._holders = 0
 
-    def take(self, contact: Contact | None, wire: bytes | None, *, is_close: bool = True) -> bool:
+    @property
+    def holders(self) -> list[Contact]:
+        """The contacts that have a valid record, in the order of their answers."""
+        return [contact for contact, signed in self.votes if contact is not None and signed is not None]
+
+    def take(self, contact: Contact | None, wire: bytes | None) -> bool:
         """Take in one answer; return whether enough holders were heard.
 
         Args:
             contact: who answered; absent: this node itself.
             wire: what it has; absent: nothing.
-            is_close: whether it is among the closest to the key that are known by now. Holders on the way there may
-                be left over from a smaller mesh: what they have is looked at, and is no reason to stop.
         """
         signed = None if wire is None else self._checked(wire)
         self.votes.append(Vote(contact, signed))
-        if signed is not None and (is_close if self._quorum > 1 else not self._is_over(signed)):
+        if signed is not None and (self._quorum > 1 or not self._is_over(signed)):
             self._holders += 1
         return self._holders >= self._quorum
 

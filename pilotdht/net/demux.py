@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 
 from pilotdht.config.net import NetConfig
 from pilotdht.errors import BadMessage
@@ -20,6 +21,8 @@ from pilotdht.net.limits import PrefixLimiter
 from pilotdht.net.metrics import NetMetrics
 from pilotdht.net.prefixes import is_loopback, is_private, prefix_of
 from pilotdht.wire.endpoint import Endpoint
+
+_HOSTS_KEPT = 16_384
 
 _logger = logging.getLogger(__name__)
 
@@ -77,7 +80,8 @@ class Demultiplexer:
             handler = self._handlers.get(datagram[0])
             if handler is None:
                 raise BadMessage("unknown_kind")
-            if self._is_limited(endpoint.host) and not self._limiter.take(prefix_of(endpoint.host), self._now()):
+            source = _limited_source(endpoint.host, self._is_loopback_limited, self._is_private_limited)
+            if source is not None and not self._limiter.take(source, self._now()):
                 raise BadMessage("rate")
             handler(datagram, endpoint)
         except BadMessage as error:
@@ -97,7 +101,9 @@ class Demultiplexer:
             self._metrics.handler_failures += 1
             _logger.exception("QUIC handler failed")
 
-    def _is_limited(self, host: str) -> bool:
-        if is_loopback(host):
-            return self._is_loopback_limited
-        return self._is_private_limited or not is_private(host)
+@lru_cache(_HOSTS_KEPT)
+def _limited_source(host: str, is_loopback_limited: bool, is_private_limited: bool) -> str | bytes | None:
+    """Return the prefix under which what comes from a host is limited; absent when it is not."""
+    if is_loopback(host):
+        return prefix_of(host) if is_loopback_limited else None
+    return prefix_of(host) if is_private_limited or not is_private(host) else None

@@ -22,7 +22,9 @@ class TokenBucket:
 
     def take(self, now: float) -> bool:
         """Return whether one more may pass, and count it when it may."""
-        level = min(self._burst, self._level + (now - self._updated_at) * self._rate_per_s)
+        level = self._level + (now - self._updated_at) * self._rate_per_s
+        if level > self._burst:
+            level = self._burst
         self._updated_at = now
         if level < 1.0:
             self._level = level

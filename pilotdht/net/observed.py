@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import NamedTuple
 
 from pilotdht.config.net import NetConfig
 from pilotdht.identity.ids import PublicKey
@@ -17,10 +16,13 @@ from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 
 
-class _Report(NamedTuple):
-    seen: Endpoint
-    group: str | bytes
-    expires_at: float
+class _Report:
+    __slots__ = ("expires_at", "group", "seen")
+
+    def __init__(self, seen: Endpoint, group: str | bytes, expires_at: float) -> None:
+        self.seen = seen
+        self.group = group
+        self.expires_at = expires_at
 
 
 class ObservedEndpoints:
@@ -37,16 +39,22 @@ class ObservedEndpoints:
 
     def reported(self, reporter: Contact, seen: Endpoint, *, now: float) -> None:
         """Take in that ``reporter``, asked by us, saw our datagram come from ``seen``."""
-        before = self._reports.get(reporter.public_key)
-        report = _Report(seen, group_of(reporter.endpoint.host, reporter.public_key), now + self._lifetime_s)
-        self._reports[reporter.public_key] = report
-        self._reports.move_to_end(reporter.public_key)
-        if len(self._reports) > self._capacity:
-            self._reports.popitem(last=False)
-        is_known = self._candidates is not None and len(self._candidates) == 1  # with two, the order may have changed
-        if not is_known or before is None or before.seen != seen or before.group != report.group:
-            self._candidates = None
-            self.on_change()
+        reports, key = self._reports, reporter.public_key
+        group, expires_at = group_of(reporter.endpoint.host, key), now + self._lifetime_s
+        report = reports.get(key)
+        if report is None:
+            reports[key] = _Report(seen, group, expires_at)
+            if len(reports) > self._capacity:
+                reports.popitem(last=False)
+        else:
+            reports.move_to_end(key)
+            report.expires_at = expires_at
+            is_same = report.seen == seen and report.group == group
+            if is_same and self._candidates is not None and len(self._candidates) == 1:
+                return  # with two candidates the order may have changed
+            report.seen, report.group = seen, group
+        self._candidates = None
+        self.on_change()
 
     def candidates(self, *, now: float) -> tuple[tuple[Endpoint, int], ...]:
         """Return each endpoint reported, with how many independent peers name it: most first, then by first report."""

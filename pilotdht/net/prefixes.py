@@ -45,12 +45,18 @@ def is_private(host: str) -> bool:
     )
 
 
+@lru_cache(_HOSTS_KEPT)
+def is_local(host: str) -> bool:
+    """Return whether an IP literal is loopback or private."""
+    return is_loopback(host) or is_private(host)
+
+
 def group_of(host: str, member: bytes) -> str | bytes:
     """Return what makes a peer independent of others: its prefix, or on loopback and private ranges ``member``.
 
     A laboratory's peers share one prefix, so there the keys are counted.
     """
-    return member if is_loopback(host) or is_private(host) else prefix_of(host)
+    return member if is_local(host) else prefix_of(host)
 
 
 @lru_cache(_HOSTS_KEPT)

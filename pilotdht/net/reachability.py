@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from pilotdht.config.net import NetConfig
-from pilotdht.net.prefixes import group_of, is_loopback, is_private
+from pilotdht.net.prefixes import group_of, is_local
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 
@@ -52,5 +52,4 @@ class Reachability:
 
 
 def _opened_by(endpoint: Endpoint) -> str | Endpoint:
-    is_local = is_loopback(endpoint.host) or is_private(endpoint.host)
-    return endpoint if is_local else endpoint.host
+    return endpoint if is_local(endpoint.host) else endpoint.host

@@ -23,7 +23,7 @@ from collections.abc import Callable
 
 from pilotdht.config.net import NetConfig
 from pilotdht.errors import BadMessage, NodeClosed, Overloaded, TimedOut
-from pilotdht.identity.ids import PUBLIC_KEY_BYTES, PublicKey
+from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import KeyPair
 from pilotdht.net.answering import Answerer, RequestT
 from pilotdht.net.calls import Calls
@@ -34,7 +34,7 @@ from pilotdht.net.limits import TokenBucket
 from pilotdht.net.metrics import NetMetrics
 from pilotdht.net.observed import ObservedEndpoints
 from pilotdht.net.outcomes import Answer, Answered, Outcome, Sender, Silent, Slow
-from pilotdht.net.peers import KnownPeers
+from pilotdht.net.peers import KnownPeer, KnownPeers
 from pilotdht.net.pending import Deliver, Pending, PendingTable
 from pilotdht.net.reachability import Reachability
 from pilotdht.net.rtt import RecentRoundTrips, Waits, waits_for
@@ -60,7 +60,7 @@ from pilotdht.wire.messages import (
     StoreEntry,
     envelope_untrusted,
 )
-from pilotdht.wire.seal import NONCE_BYTES, SEAL_OVERHEAD_BYTES, Sealer
+from pilotdht.wire.seal import NONCE_BYTES, Sealer
 
 _REPLY_OF: dict[type[Request], type[Reply]] = {
     Ping: Pong,
@@ -71,7 +71,6 @@ _REPLY_OF: dict[type[Request], type[Reply]] = {
     StoreEntry: Stored,
 }
 _NEVER_CUT = (Pong, Stored)
-_KEY_END = 1 + PUBLIC_KEY_BYTES
 
 _logger = logging.getLogger(__name__)
 
@@ -215,13 +214,14 @@ class Rpc:
         if self._pending.is_full:
             self._metrics.rejected += 1
             raise Overloaded("too many requests wait for an answer")
-        waits = self._waits(contact)
+        peer = self._peers.find(contact)
+        waits = self._waits(peer)
         expected = _REPLY_OF.get(type(message), Reply)
         pending = Pending(contact, message, expected, deliver, silent_after_s=waits.silent_s - waits.slow_s)
         self._pending.add(pending)
         is_sent = False
         try:
-            is_sent = self._send_request(pending, is_padded=False)
+            is_sent = self._send_request(pending, peer, is_padded=False)
         finally:
             if not is_sent:
                 self._pending.remove(pending)
@@ -287,8 +287,7 @@ class Rpc:
         """
         if self._sender.transmit is None:
             raise BadMessage("closed")
-        self._admit_untrusted(datagram)
-        public_key, plaintext = self._sealer.open_untrusted(datagram, unix_time=self._unix_time())
+        public_key, plaintext = self._sealer.open_untrusted(datagram, unix_time=self._unix_time(), admit=self._admit)
         envelope = envelope_untrusted(plaintext)
         message = envelope.message
         if isinstance(message, Reply):
@@ -296,18 +295,14 @@ class Rpc:
         elif isinstance(message, Request):
             self._answerer.receive_untrusted(envelope, message, interned(public_key, endpoint), len(datagram))
 
-    def _admit_untrusted(self, datagram: bytes) -> None:
+    def _admit(self) -> None:
         """Bound what strangers cost, whatever addresses they forge: the first datagram under a key costs an agreement.
 
         A flood of forged keys keeps newcomers out while it lasts, and nobody who is known.
 
         Raises:
-            BadMessage: too short, or too many of late.
+            BadMessage: too many of late.
         """
-        if len(datagram) < SEAL_OVERHEAD_BYTES:
-            raise BadMessage("sealed_size")
-        if datagram[1:_KEY_END] in self._sealer:
-            return
         now = self._now()
         if self._strangers is None:
             rate, burst = self._config.strangers_per_s, self._config.stranger_burst
@@ -365,7 +360,7 @@ class Rpc:
         """Wait no longer than the first answer suggests for those who were asked before anything was known."""
         for pending in self._pending.waiting():
             if not pending.is_slow and pending.sent:
-                waits = self._waits(pending.contact)
+                waits = self._waits(self._peers.find(pending.contact))
                 pending.silent_after_s = waits.silent_s - waits.slow_s
                 self._pending.set_deadline(pending, pending.sent[0][1] + waits.slow_s)
 
@@ -373,7 +368,7 @@ class Rpc:
         contact, observed = pending.contact, envelope.observed
         assert observed is not None, "the decoder of replies sees to it"
         rtt_s = now - pending.sent[0][1]
-        self._note_observed(contact, observed)
+        self.observed.reported(contact, observed, now=now)
         self._metrics.of_request(type(pending.message)).answered += 1
         self._metrics.measured(rtt_s)
         is_client = envelope.flags is Flags.CLIENT
@@ -397,7 +392,7 @@ class Rpc:
             pending.is_slow = True
             counts.slow += 1
             self._pending.set_deadline(pending, now + pending.silent_after_s)
-            self._send_request(pending, is_padded=pending.is_repeated)
+            self._send_request(pending, self._peers.find(pending.contact), is_padded=pending.is_repeated)
             pending.deliver(Slow(pending.contact))
         else:
             counts.silent += 1
@@ -408,8 +403,9 @@ class Rpc:
         """Ask again, padded, what was answered shortly."""
         pending.is_repeated = True
         self._pending.forget_transmissions(pending)
-        if self._send_request(pending, is_padded=True):
-            waits = self._waits(pending.contact)
+        peer = self._peers.find(pending.contact)
+        if self._send_request(pending, peer, is_padded=True):
+            waits = self._waits(peer)
             after_s = waits.silent_s if pending.is_slow else waits.slow_s
             self._pending.set_deadline(pending, now + after_s)
 
@@ -417,8 +413,7 @@ class Rpc:
         self._pending.remove(pending, is_given_up=is_given_up)
         self._metrics.pending = len(self._pending)
 
-    def _waits(self, contact: Contact) -> Waits:
-        peer = self._peers.find(contact)
+    def _waits(self, peer: KnownPeer | None) -> Waits:
         return waits_for(None if peer is None else peer.estimate, self._recent, self._config)
 
     def _now(self) -> float:
@@ -427,12 +422,11 @@ class Rpc:
 
     # Sending
 
-    def _send_request(self, pending: Pending, *, is_padded: bool) -> bool:
+    def _send_request(self, pending: Pending, peer: KnownPeer | None, *, is_padded: bool) -> bool:
         """Transmit under a fresh id; false when the contact's key is unusable, or our own."""
         contact = pending.contact
         if contact.public_key == self._own_key:
             return False
-        peer = self._peers.find(contact)
         token = b"" if peer is None else peer.address_token
         size_bytes = PADDED_BYTES if is_padded or not token else LEAST_BYTES
         entropy = self._token_bytes(REQUEST_ID_BYTES + NONCE_BYTES)

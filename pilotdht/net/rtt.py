@@ -8,12 +8,13 @@ last round trips to anybody::
              = 3 * (95th percentile of the node's last round trips)        only others measured
              = max(3 * longest, min_timeout_s)                             fewer than 8 of them
              = first_timeout_s                                             nothing measured
-    slow_s   = clamp(max(raw, 2 m), slow_floor_s, max_timeout_s)
+    slow_s   = clamp(max(raw, 2 m), slow_floor_s, max_timeout_s)           raw halved when only others measured
     silent_s = slow_s + clamp(raw, min_timeout_s or, while fewer than 8 are measured, 350 ms, max_timeout_s)
 
 Why two clamps: being slow is cheap to get wrong (one datagram sent twice), being silent is not (a live contact nears
 its eviction), so the first follows the network down to milliseconds and the second never goes below what a peer's busy
-scheduler needs. Why the others' round trips: a lookup mostly meets contacts that it never asked before, and a node's
+scheduler needs. Why halved: a stranger may not exist, as hearsay goes, and every lookup that meets one would stand still
+for three times what nineteen of twenty answers take. Why the others' round trips: a lookup mostly meets contacts that it never asked before, and a node's
 own past is the best guess for them; 800 ms a dead one would be 100 times the round trip of a local network. Why at
 least ``2 m``: what delays everybody (our own busy loop, our access link) delays the next answer as well, and an
 estimate made while all was quiet does not know of it.
@@ -36,6 +37,7 @@ _SAMPLES_KEPT = 128
 _SAMPLES_NEEDED = 8
 _SORT_EVERY = 16
 _STRANGER_FACTOR = 3.0
+_STRANGER_SLOW_SHARE = 0.5
 _MEDIAN_FACTOR = 2.0
 _FEW_SAMPLES_PATIENCE_S = 0.35
 """With less than 8 round trips known, all may have been to one neighbour: the far side of the world is not given up."""
@@ -104,10 +106,12 @@ class RecentRoundTrips:
 
 def waits_for(estimate: RoundTripEstimate | None, recent: RecentRoundTrips, config: NetConfig) -> Waits:
     """Return how long to wait for a contact; ``estimate`` is absent when it was never asked. See the module's head."""
-    raw = estimate.timeout_s() if estimate is not None else None
-    if raw is None:
+    raw = least = estimate.timeout_s() if estimate is not None else None
+    if raw is None or least is None:
         raw = _raw_of_stranger(recent, config)
-    least = raw if recent.median_s is None else max(raw, _MEDIAN_FACTOR * recent.median_s)
+        least = raw if recent.p95_s is None else raw * _STRANGER_SLOW_SHARE
+    if recent.median_s is not None:
+        least = max(least, _MEDIAN_FACTOR * recent.median_s)
     slow_s = min(max(least, config.slow_floor_s), config.max_timeout_s)
     patience_s = config.min_timeout_s if recent.p95_s is not None else _FEW_SAMPLES_PATIENCE_S
     return Waits(slow_s, slow_s + min(max(raw, patience_s), config.max_timeout_s))

@@ -422,15 +422,15 @@ def envelope_untrusted(plaintext: bytes) -> Envelope:
     Raises:
         BadMessage: malformed in any way, or of an unknown type.
     """
-    size = int.from_bytes(plaintext[:_LENGTH_BYTES], "big")
-    end = _LENGTH_BYTES + size
-    if size == 0 or len(plaintext) < end:
+    end = _LENGTH_BYTES + int.from_bytes(plaintext[:_LENGTH_BYTES], "big")
+    if end == _LENGTH_BYTES or len(plaintext) < end:
         raise BadMessage("length")
     values = decode_list_untrusted(plaintext[_LENGTH_BYTES:end])
     if len(values) < 4:
         raise BadMessage("fields")
-    code = values[0]
-    request_id = bytes_untrusted(values[1], size=REQUEST_ID_BYTES)
+    code, request_id = values[0], values[1]
+    if type(request_id) is not bytes or len(request_id) != REQUEST_ID_BYTES:
+        raise BadMessage("bytes")
     flags = _FLAGS[integer_untrusted(values[2], high=255) & 1]  # unknown flags are later versions'
     if type(code) is not int:
         raise BadMessage("type")

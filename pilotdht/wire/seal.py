@@ -14,6 +14,7 @@ Source: RFC 7748, RFC 5869, NIST SP 800-38D.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
 from hmac import digest as hmac_digest
@@ -63,6 +64,7 @@ class Sealer:
             capacity: how many peers' keys are kept.
         """
         self._keys = keys
+        self._own = keys.public_key
         self._salt = salt
         self._capacity = capacity
         self._peers: OrderedDict[PublicKey, _Peer] = OrderedDict()
@@ -73,12 +75,25 @@ class Sealer:
         Raises:
             BadMessage: ``peer`` is not a usable key.
         """
-        own = self._keys.public_key
-        aead = self._peer(peer).outgoing(own, peer, int(unix_time // DAY_S))
+        own = self._own
+        shared = self._peers.get(peer)
+        if shared is None:
+            shared = _Peer(self._keys, peer, self._salt)
+            self._enter(peer, shared)
+        else:
+            self._peers.move_to_end(peer)
+        aead = shared.outgoing(own, peer, int(unix_time // DAY_S))
         return b"".join((_HEADER, own, nonce, aead.encrypt(nonce, plaintext, _HEADER)))
 
-    def open_untrusted(self, datagram: bytes, *, unix_time: float) -> tuple[PublicKey, bytes]:
+    def open_untrusted(
+        self, datagram: bytes, *, unix_time: float, admit: Callable[[], None] | None = None
+    ) -> tuple[PublicKey, bytes]:
         """Return who sealed a datagram for us, proven, and what it says.
+
+        Args:
+            datagram: as it arrived.
+            unix_time: seconds since 1970.
+            admit: called before a key is agreed on with a stranger, which is what costs; raises to refuse that.
 
         Raises:
             BadMessage: too short, from ourselves, an unusable key, or not sealed for us today.
@@ -86,11 +101,13 @@ class Sealer:
         if len(datagram) < SEAL_OVERHEAD_BYTES or datagram[0] != SEALED:
             raise BadMessage("sealed_size")
         sender = PublicKey(datagram[1:_NONCE_AT])
-        own = self._keys.public_key
+        own = self._own
         if sender == own:
             raise BadMessage("sealed_by_self")
-        peer = self._peers.get(sender)
+        peer = known = self._peers.get(sender)
         if peer is None:
+            if admit is not None:
+                admit()
             peer = _Peer(self._keys, sender, self._salt)
         nonce, text = datagram[_NONCE_AT:_TEXT_AT], datagram[_TEXT_AT:]
         for day in _days(unix_time):
@@ -98,7 +115,10 @@ class Sealer:
                 plaintext = peer.incoming(sender, own, day).decrypt(nonce, text, _HEADER)
             except InvalidTag:
                 continue
-            self._keep(sender, peer)
+            if known is None:
+                self._enter(sender, peer)
+            else:
+                self._peers.move_to_end(sender)
             return sender, plaintext
         raise BadMessage("sealed_tag")
 
@@ -110,16 +130,8 @@ class Sealer:
         """Return how many peers' keys are kept."""
         return len(self._peers)
 
-    def _peer(self, public_key: PublicKey) -> _Peer:
-        peer = self._peers.get(public_key)
-        if peer is None:
-            peer = _Peer(self._keys, public_key, self._salt)
-        self._keep(public_key, peer)
-        return peer
-
-    def _keep(self, public_key: PublicKey, peer: _Peer) -> None:
+    def _enter(self, public_key: PublicKey, peer: _Peer) -> None:
         self._peers[public_key] = peer
-        self._peers.move_to_end(public_key)
         if len(self._peers) > self._capacity:
             self._peers.popitem(last=False)
 

@@ -35,6 +35,8 @@ class EclipseOptions(AttackOptions):
 
     ids: int = tunable(20, low=1, high=254, reason="as many captured every record on IPFS, behind one address")
     """Ids next to each besieged record, behind one prefix of 256 addresses each."""
+    share: float = tunable(0.0, low=0.0, high=20, reason="0: as many as ``ids`` says; sweep 0.05..0.3")
+    """Ids of the attacker as a share of honest nodes, in equal numbers next to each record, one at least."""
     targets: int = tunable(5, low=1, high=1000, reason="one record could be lucky; more cost attackers, not time")
     """Records that are besieged."""
 
@@ -53,7 +55,7 @@ async def eclipse(stage: Stage, options: EclipseOptions) -> None:
     stage.snapshot("before")
     seeds = seeds_beside(
         [victim.identity for victim in victims],
-        count=options.ids,
+        count=ids_a_record(options),
         nodes=options.nodes,
         random=stream(options.seed, "grinding"),
         implementation=options.implementation,
@@ -67,7 +69,7 @@ async def eclipse(stage: Stage, options: EclipseOptions) -> None:
     choose = _besieged(stage, victims)
     half = options.minutes / 2
     async with beside(honest_churn(stage, options, name="eclipse", excluded=staying)):
-        stage.mark(f"{options.ids} ids next to each of {options.targets} records")
+        stage.mark(f"{ids_a_record(options)} ids next to each of {options.targets} records")
         await stage.join(ring)
         # Published before the siege: the holders of then are still there.
         await stage.watch(minutes=half, phase="published_before", choose=choose, publishes_per_s=0.0)
@@ -87,6 +89,13 @@ async def eclipse(stage: Stage, options: EclipseOptions) -> None:
     stage.expect("published_before_lookup_wrong", at_most=0)
     stage.expect("published_during_lookup_wrong", at_most=0)
     stage.expect("eclipse_captured", at_most=1 - FOUND)
+
+
+def ids_a_record(options: EclipseOptions) -> int:
+    """Return how many ids lie next to each record."""
+    if options.share <= 0:
+        return options.ids
+    return max(1, round(options.share * options.nodes / options.targets))
 
 
 def _besieged(stage: Stage, victims: list[Slot]) -> Choose:

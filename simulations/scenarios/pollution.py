@@ -19,6 +19,9 @@ FOUND = 0.99
 WRITTEN_S = 10.0
 """After so long all holders of a new version have it."""
 
+BATCH = 10
+"""So many are published anew before the first of them is asked for: what was written a minute ago is new all the same."""
+
 ASKERS = 4
 """So many ask for each of the records that were published twice."""
 
@@ -36,7 +39,7 @@ class PollutionOptions(AttackOptions):
 @scenario(
     "pollution",
     options=PollutionOptions,
-    small=PollutionOptions(nodes=100, minutes=2, lookups_per_s=1, mean_session_s=1800, mean_absence_s=450, records=20),
+    small=PollutionOptions(nodes=100, minutes=5, lookups_per_s=1, mean_session_s=1800, mean_absence_s=450, records=60),
     expects="With a fifth of all nodes lying no lookup returns a false or an old record, and 99 % find the true one.",
 )
 async def pollution(stage: Stage, options: PollutionOptions) -> None:
@@ -60,15 +63,16 @@ async def _ask_for_renewed(stage: Stage, options: PollutionOptions) -> None:
     """Publish some records anew, and have several ask for each: liars have a valid older version of all of them."""
     found: list[bool] = []
     honest = stage.population.honest_up
-    for slot in stage.random.sample(list(honest), min(options.records, len(honest))):
-        if not await _publish(stage, slot):
-            continue
+    chosen = stage.random.sample(list(honest), min(options.records, len(honest)))
+    for begin in range(0, len(chosen), BATCH):
+        published = [slot for slot in chosen[begin : begin + BATCH] if await _publish(stage, slot)]
         await asyncio.sleep(WRITTEN_S)
-        askers = [one for one in stage.population.honest_up if one is not slot]
-        for asker in stage.random.sample(askers, min(ASKERS, len(askers))):
-            is_found = await stage.lookup(asker, slot)
-            if is_found is not None:
-                found.append(is_found)
+        for slot in published:
+            askers = [one for one in stage.population.honest_up if one is not slot]
+            for asker in stage.random.sample(askers, min(ASKERS, len(askers))):
+                is_found = await stage.lookup(asker, slot)
+                if is_found is not None:
+                    found.append(is_found)
     stage.figure("renewed_lookups", len(found))
     stage.figure("renewed_lookup_success", sum(found) / len(found) if found else None)
 

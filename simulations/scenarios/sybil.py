@@ -33,8 +33,8 @@ COUNT_INTERVAL_S = 15.0
 class SybilOptions(AttackOptions):
     """How large the flood is."""
 
-    ids: float = tunable(1.0, low=0.0, high=20, reason="as many as honest nodes; sweep 0.5..2")
-    """Ids of the attacker, as a multiple of all other nodes."""
+    share: float = tunable(1.0, low=0.0, high=20, reason="as many ids as honest nodes; sweep 0.05..2")
+    """Ids of the attacker, as a share of honest nodes."""
     prefixes: int = tunable(4, low=1, high=10_000, reason="what one owner has for the price of a server")
     """Networks of 256 addresses that they are spread over."""
 
@@ -51,7 +51,7 @@ async def sybil(stage: Stage, options: SybilOptions) -> None:
     landmarks = settle_landmarks(stage, options)
     await stage.populate()
     stage.snapshot("before")
-    count = round(options.ids * options.nodes)
+    count = round(options.share * options.nodes)
     flood = [
         stage.population.add(
             behaviour="sybil", endpoint=attack_place(number % options.prefixes, number // options.prefixes)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from random import Random
 
 from pilotdht.tasks import TaskScope
-from simulations.population.member import Answer
+from simulations.population.member import Answer, Member
 from simulations.population.population import Population, Slot
 from simulations.results.result import Samples
 
@@ -58,6 +58,11 @@ class Probes:
         self._began_s = began_s
         self._scope = TaskScope("probes")
 
+    @property
+    def failures(self) -> int:
+        """How many operations ended by an exception."""
+        return self._scope.failures
+
     def reset(self) -> tuple[Samples, Samples]:
         """Begin new lists, and return the old: lookups and writes."""
         old = self.lookups, self.publishes
@@ -67,13 +72,13 @@ class Probes:
     async def lookup(self, asker: Slot, other: Slot) -> Answer | None:
         """Have one look up another; absent, and no sample, when either died before the answer came."""
         loop = asyncio.get_running_loop()
-        member, lives = asker.member, (asker.lives, other.lives)
-        if member is None or not asker.is_up:
+        member, lives = _running(asker), (asker.lives, other.lives)
+        if member is None:
             return None
         into = self.lookups
         began = loop.time()
         answer = await member.lookup(other.identity, other.published)
-        if (asker.lives, other.lives) != lives or not asker.is_up or not other.is_up:
+        if (asker.lives, other.lives) != lives or _running(asker) is None or _running(other) is None:
             return None
         _keep(into, began - self._began_s, loop.time() - began, answer)
         return answer
@@ -81,13 +86,13 @@ class Probes:
     async def publish(self, slot: Slot) -> Answer | None:
         """Have one publish its record anew; absent, and no sample, when it died meanwhile."""
         loop = asyncio.get_running_loop()
-        member, lives = slot.member, slot.lives
-        if member is None or not slot.is_up:
+        member, lives = _running(slot), slot.lives
+        if member is None:
             return None
         into = self.publishes
         began = loop.time()
         answer = await member.publish()
-        if slot.lives != lives or not slot.is_up:
+        if slot.lives != lives or _running(slot) is None:
             return None
         slot.published = max(slot.published, member.version)
         _keep(into, began - self._began_s, loop.time() - began, answer)
@@ -115,6 +120,10 @@ class Probes:
 
     async def _publish(self, slot: Slot) -> None:
         await self.publish(slot)
+
+
+def _running(slot: Slot) -> Member | None:
+    return slot.member if slot.is_up else None
 
 
 def _keep(samples: Samples, at_s: float, duration_s: float, answer: Answer) -> None:

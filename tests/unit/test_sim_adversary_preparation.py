@@ -18,6 +18,7 @@ from simulations.adversaries.key_space import ContactSet
 from simulations.adversaries.siege import attack_place, key_of, seeds_beside
 from simulations.baseline.records import stock_id_of
 from simulations.population.member import Identity
+from simulations.scenarios.eclipse import EclipseOptions, ids_a_record
 from simulations.world.places import address_of, endpoint_of
 
 KEYS = KeyPair.from_seed(bytes(32))
@@ -163,3 +164,9 @@ def test_attackers_of_one_prefix_share_it_with_nobody_else() -> None:
     places = [attack_place(2, index) for index in range(300)]
     assert len(set(places)) == 300
     assert {prefix_of(place.host) for place in places} == {prefix_of(address_of(1_000_002))}
+
+
+@pytest.mark.parametrize(("share", "targets", "ids"), [(0.0, 3, 20), (0.3, 3, 10), (0.01, 3, 1)])
+def test_ids_next_to_a_record_are_given_or_a_share_of_the_population(share: float, targets: int, ids: int) -> None:
+    """A share is divided among the records, and each gets one."""
+    assert ids_a_record(EclipseOptions(nodes=100, targets=targets, share=share)) == ids

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from pilotdht.config.dht import DhtConfig
-from pilotdht.dht.lookup import Candidate, Ending, Lookup, State
+from pilotdht.dht.candidate import Candidate, State
+from pilotdht.dht.lookup import Ending, Lookup
 from pilotdht.errors import InternalError
 from pilotdht.identity.ids import NodeId
 from pilotdht.wire.contact import Contact
@@ -86,13 +87,90 @@ def test_take_prefers_the_quickest_of_the_nearest() -> None:
     assert [ORDERED[4]] == lookup.take()
 
 
-def test_closest_known_are_among_the_closest() -> None:
-    """As many as make an answer set are close; one that is silent makes room for the next."""
+def test_count_closest_counts_as_many_as_make_an_answer_set() -> None:
+    """One that is silent makes room for the next, also for one that was asked before."""
     lookup = lookup_of(ORDERED[:6])
     lookup.take()
-    assert [True] * 3 + [False] * 3 == [lookup.is_among_closest(one) for one in ORDERED[:6]]
+    assert 3 == lookup.count_closest(ORDERED[:6])
+    assert 1 == lookup.count_closest(ORDERED[2:6])
     lookup.silent(ORDERED[0])
-    assert lookup.is_among_closest(ORDERED[3])
+    assert 2 == lookup.count_closest(ORDERED[2:6])
+
+
+def liar_met(*, replicas: int = CONFIG.replicas) -> tuple[Lookup, list[Contact]]:
+    """Return a lookup whose first contact, the 20th nearest, named eight nearer ones, and who is asked of them."""
+    config = replace(CONFIG, replicas=replicas, parallel=16, max_candidates=100)
+    lookup = lookup_of(ORDERED[19:29], config=config)
+    first, *_ = lookup.take()
+    lookup.answered(first, ORDERED[:8])
+    return lookup, [one for one in lookup.take() if one in ORDERED[:8]]
+
+
+def test_who_names_contacts_is_believed_a_few_at_first() -> None:
+    """Two of eight are asked though there is room for more, and two more once one of them answered."""
+    lookup, asked = liar_met(replicas=8)
+    assert ORDERED[:2] == asked
+    lookup.answered(asked[0], [])
+    assert ORDERED[2:4] == [one for one in lookup.take() if one in ORDERED[:8]]
+
+
+def test_who_named_two_in_vain_is_believed_no_more() -> None:
+    """The other six are left out, and so is who named them; the lookup ends among the rest."""
+    lookup, asked = liar_met()
+    for contact in asked:
+        lookup.slow(contact)
+    assert 0 == lookup.count_closest([ORDERED[19]])
+    waiting = [*ORDERED[20:22], *lookup.take()]
+    assert waiting == ORDERED[20:23]
+    for contact in waiting:
+        lookup.answered(contact, [])
+    assert [] == lookup.take()
+    assert Ending.CLOSEST_ANSWERED is lookup.ending
+
+
+def test_late_answers_make_their_namer_believed_again() -> None:
+    """Slow is not dead: what they named is asked after all."""
+    lookup, asked = liar_met()
+    for contact in asked:
+        lookup.slow(contact)
+    assert not [one for one in lookup.take() if one in ORDERED[:8]]
+    lookup.answered(asked[0], [])
+    assert ORDERED[2:4] == [one for one in lookup.take() if one in ORDERED[:8]]
+    assert 1 == lookup.count_closest([asked[0]])
+
+
+def test_naming_a_contact_twice_is_one_word() -> None:
+    """A reply that repeats a contact is worth no more than one that does not."""
+    lookup = lookup_of(ORDERED[19:29], config=replace(CONFIG, parallel=16))
+    first, *_ = lookup.take()
+    lookup.answered(first, [ORDERED[0], *ORDERED[:8], ORDERED[0]])
+    for contact in lookup.take():
+        lookup.slow(contact)
+    lookup.answered(ORDERED[0], [])
+    assert ORDERED[2:4] == [one for one in lookup.take() if one in ORDERED[:8]]
+
+
+def test_lone_seed_that_named_two_in_vain_is_followed_all_the_same() -> None:
+    """With fewer answers than wanted everybody's word is taken: many may have died at once."""
+    lookup = lookup_of(ORDERED[19:20])
+    (seed,) = lookup.take()
+    lookup.answered(seed, ORDERED[:6])
+    for contact in lookup.take():
+        lookup.silent(contact)
+    for contact in (more := lookup.take()):
+        lookup.answered(contact, [])
+    assert ORDERED[2:5] == more
+    assert [] == lookup.take()
+    assert Ending.CLOSEST_ANSWERED is lookup.ending
+
+
+def test_contact_that_another_one_names_too_is_asked() -> None:
+    """The word of one that is believed is enough."""
+    lookup, asked = liar_met()
+    lookup.answered(ORDERED[20], ORDERED[5:7])
+    for contact in asked:
+        lookup.silent(contact)
+    assert ORDERED[5] in lookup.take()
 
 
 def test_answered_frees_one_slot() -> None:

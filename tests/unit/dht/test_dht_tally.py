@@ -147,11 +147,10 @@ def test_entries_of_another_key_are_rejected() -> None:
     assert {"read_misplaced": 3, "read_expired": 1} == dict(reject.reasons)
 
 
-def test_take_from_holders_on_the_way_does_not_satisfy_the_quorum() -> None:
-    """What holders far from the key have is looked at, and is no reason to stop asking."""
+def test_holders_are_those_with_a_valid_record() -> None:
+    """Who has nothing, who has something void, and this node itself are left out."""
     tally = tally_of(quorum=2)
     wire = node_record(1, age_s=50).wire
-    assert not tally.take(contact_of(1), wire, is_close=False)
-    assert not tally.take(contact_of(2), wire, is_close=False)
-    assert not tally.take(contact_of(3), wire)
-    assert tally.take(contact_of(4), wire)
+    for contact, one in ((None, wire), (contact_of(1), wire), (contact_of(2), None), (contact_of(3), b"?")):
+        tally.take(contact, one)
+    assert [contact_of(1)] == tally.holders

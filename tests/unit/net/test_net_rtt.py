@@ -53,10 +53,13 @@ def test_waits_fast_contact_is_slow_at_the_floor_and_silent_after_the_least_time
 
 
 def test_waits_stranger_follows_from_what_others_took() -> None:
-    """Three times the 95th percentile of the node's round trips."""
-    waits = waits_for(None, recent_of(0.06), CONFIG)
-    assert waits.slow_s == pytest.approx(0.18)
-    assert waits.silent_s == pytest.approx(0.36)
+    """Silence takes three times the 95th percentile of the node's round trips, after half as long for being slow."""
+    recent = recent_of(0.06, 112)
+    for _ in range(16):
+        recent.measured(0.1)
+    waits = waits_for(None, recent, CONFIG)
+    assert waits.slow_s == pytest.approx(0.15)
+    assert waits.silent_s == pytest.approx(0.15 + 0.3)
 
 
 def test_waits_fast_contact_of_a_delayed_node_is_at_least_twice_the_median() -> None:
