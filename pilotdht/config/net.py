@@ -178,7 +178,11 @@ class NetConfig(Section):
     """Independent peers that must name the same address before it is believed."""
 
     nat_memory_s: float = tunable(
-        600.0, unit="s", low=1, high=86_400, reason="NATs forget a flow after 2 to 5 minutes (RFC 4787, REQ-5), twice that"
+        600.0,
+        unit="s",
+        low=1,
+        high=86_400,
+        reason="NATs forget a flow after 2 to 5 minutes (RFC 4787, REQ-5), twice that",
     )
     """Who was sent nothing for so long comes in unasked."""
 

@@ -28,20 +28,18 @@ RECORDS_LOOKED_AT_ONCE = 200
 """Records examined before other work has its turn: about 2 ms."""
 
 
-def is_to_be_given(held: Held, newcomer: Contact, *, own_point: int, table: RoutingTable, replicas: int) -> bool:
+def is_to_be_given(held: Held, newcomer: Contact, *, own_point: int, table: RoutingTable) -> bool:
     """Return whether this node should give a record to a newcomer.
 
-    It should when the newcomer belongs to the record's holders, and this node is the closest of the others: so one of
+    It should when the newcomer is the closest to the record's key, and this node the closest of the others: so one of
     them gives it, not all.
     """
     point = held.point
-    its, own = newcomer.point ^ point, own_point ^ point
-    if its >= own:
+    own = own_point ^ point
+    if newcomer.point ^ point >= own:
         return False  # it is farther away than we: its turn comes when we are gone
-    nearest = [one.point ^ point for one in table.nearest(held.key, replicas + 1) if one.point != newcomer.point]
-    if len(nearest) >= replicas and nearest[replicas - 1] < its:
-        return False
-    return not nearest or own < nearest[0]
+    nearest = table.nearest(held.key, 1, without=newcomer.point)
+    return not nearest or own < nearest[0].point ^ point
 
 
 class Handover:
@@ -101,9 +99,7 @@ class Handover:
                 await asyncio.sleep(0)
             if held.point ^ newcomer.point >= held.point ^ self._own_point:
                 continue  # what most come to is seen without a call
-            if is_to_be_given(
-                held, newcomer, own_point=self._own_point, table=self._table, replicas=self._config.replicas
-            ):
+            if is_to_be_given(held, newcomer, own_point=self._own_point, table=self._table):
                 found.append(held)
                 if len(found) >= self._config.handover_records:
                     break

@@ -142,9 +142,7 @@ class Holder:
         return max(1, _bit_length(own) - _bit_length(last))
 
     def _contacts(self, target: bytes, sender: Sender, limit: int) -> tuple[Contact, ...]:
-        contacts = self._table.nearest(target, limit + 1, with_failing=False)
-        asker = sender.contact.node_id
-        return tuple([one for one in contacts if one.node_id != asker][:limit])
+        return tuple(self._table.nearest(target, limit, with_failing=False, without=sender.contact.point))
 
     def _token(self, sender: Sender, key: bytes) -> bytes:
         """Return a store token, or none when nothing under that key could be kept: the writer goes elsewhere."""

@@ -7,6 +7,10 @@ never on a count of answers; of those only so many of one network prefix count.
 With several disjoint paths each contact is asked by one path, and its reply is believed by that path alone: a hostile
 node misleads the path that met it, while the others find their own way.
 
+A word is worth what came of it. Liars invent contacts nearer to the target than any real one, and waiting for these
+would use up the lookup's time: whoever names contacts is counted on for a few at first, for more with each of them that
+answers, and for none once most were named in vain; then it does not count among the closest either.
+
 Source: Kademlia (2002), section 2.3; S/Kademlia (2007), section 4.4; go-libp2p-kad-dht, query.go (states, endings).
 """
 
@@ -237,7 +241,7 @@ class Lookup:
         return closest
 
     def hurry(self) -> None:
-        """Ask a whole answer set at once from now on: what is looked for is here, and the quickest of many are heard."""
+        """Ask a whole answer set at once from now on: what is looked for is here, the quickest of many are heard."""
         self._parallel = max(self._parallel, self._answers_wanted)
 
     def count_closest(self, contacts: Iterable[Contact]) -> int:
@@ -331,9 +335,7 @@ class Lookup:
             if one.state is answered:
                 if one.lost >= MAX_LOST and not (one.is_believed or is_trusting):
                     continue
-            elif one.state is silent or one.is_slow:
-                continue
-            elif one.namers and not (is_trusting or self._is_counted_on(one, budgets)):
+            elif one.state is silent or one.is_slow or not (is_trusting or self._is_counted_on(one, budgets)):
                 continue
             prefix = one.prefix
             if prefix is not None:
@@ -351,7 +353,7 @@ class Lookup:
 
         Whoever names contacts is counted on for a few of them at first, and for more with each that answered.
         """
-        if self._rtt_of(one.contact) is not None:
+        if not one.namers or self._rtt_of(one.contact) is not None:
             return True
         for namer in one.namers:
             left = budgets.get(namer, MAX_LOST + namer.live) if namer.is_believed else 0

@@ -25,7 +25,7 @@ class PrefixRule:
         return _prefix(endpoint.host, self._are_private_exempt)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _prefix(host: str, are_private_exempt: bool) -> Prefix | None:
     if are_private_exempt and is_local(host):
         return None

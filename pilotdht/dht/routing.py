@@ -148,13 +148,16 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         point = int.from_bytes(node_id, "big")
         return self.bucket_of(point).nodes.get(point)
 
-    def nearest(self, target: bytes, limit: int, *, with_failing: bool = True) -> list[Contact]:
+    def nearest(
+        self, target: bytes, limit: int, *, with_failing: bool = True, without: int | None = None
+    ) -> list[Contact]:
         """Return the contacts closest to ``target``, nearest first.
 
         Args:
             target: 20-byte key; a contact with this very id comes first.
             limit: most contacts to return.
             with_failing: include contacts whose last request failed; others should not be told of them.
+            without: the id, as a number, of a contact to leave out; absent for none.
         """
         point = int.from_bytes(target, "big")
         found: list[Contact] = []
@@ -163,6 +166,8 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         for bucket in self._buckets_from(point):
             nodes = bucket.nodes
             order = sorted(nodes, key=point.__xor__)
+            if without is not None and without in nodes:
+                order.remove(without)
             if is_any_good:
                 found += [nodes[known_id].contact for known_id in order[: limit - len(found)]]
             else:

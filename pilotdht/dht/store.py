@@ -120,9 +120,8 @@ class RecordStore:
         return self._count
 
     def __iter__(self) -> Iterator[Held]:
-        """Go through everything, in the order in which keys and signers first came."""
-        for signers in self._keys.values():
-            yield from signers.values()
+        """Go through everything that is kept now, in the order in which keys and signers first came."""
+        return iter([held for signers in self._keys.values() for held in signers.values()])
 
     def has_room_for(self, key: bytes) -> bool:
         """Return whether something under ``key`` may be kept: there is memory, or a record farther away to give up."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pilotdht.config.dht import DhtConfig
-from pilotdht.dht.holder import Holder
 from pilotdht.dht.candidate import Candidate
+from pilotdht.dht.holder import Holder
 from pilotdht.dht.lookup import Lookup
 from pilotdht.dht.metrics import DhtMetrics
 from pilotdht.dht.requester import Requester

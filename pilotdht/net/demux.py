@@ -101,6 +101,7 @@ class Demultiplexer:
             self._metrics.handler_failures += 1
             _logger.exception("QUIC handler failed")
 
+
 @lru_cache(_HOSTS_KEPT)
 def _limited_source(host: str, is_loopback_limited: bool, is_private_limited: bool) -> str | bytes | None:
     """Return the prefix under which what comes from a host is limited; absent when it is not."""

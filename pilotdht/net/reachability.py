@@ -1,7 +1,7 @@
 """Whether this node can be reached from outside: judged by who reached it unasked. Pure.
 
-A NAT lets answers in from where we sent something of late, so only a request from somewhere else shows anything. Peers with
-public addresses count by host when we ask whether we sent there (a NAT's filter may look at the host alone) and by
+A NAT lets answers in from where we sent something of late, so only a request from somewhere else shows anything. Peers
+with public addresses count by host when we ask whether we sent there (a NAT's filter may look at the host alone) and by
 prefix when we ask whether they are independent; on loopback and private ranges by endpoint and by key.
 """
 

@@ -13,11 +13,11 @@ last round trips to anybody::
 
 Why two clamps: being slow is cheap to get wrong (one datagram sent twice), being silent is not (a live contact nears
 its eviction), so the first follows the network down to milliseconds and the second never goes below what a peer's busy
-scheduler needs. Why halved: a stranger may not exist, as hearsay goes, and every lookup that meets one would stand still
-for three times what nineteen of twenty answers take. Why the others' round trips: a lookup mostly meets contacts that it never asked before, and a node's
-own past is the best guess for them; 800 ms a dead one would be 100 times the round trip of a local network. Why at
-least ``2 m``: what delays everybody (our own busy loop, our access link) delays the next answer as well, and an
-estimate made while all was quiet does not know of it.
+scheduler needs. Why halved: a stranger may not exist, as hearsay goes, and every lookup that meets one would stand
+still for three times what nineteen of twenty answers take. Why the others' round trips: a lookup mostly meets contacts
+that it never asked before, and a node's own past is the best guess for them; 800 ms a dead one would be 100 times the
+round trip of a local network. Why at least ``2 m``: what delays everybody (our own busy loop, our access link) delays
+the next answer as well, and an estimate made while all was quiet does not know of it.
 
 Each transmission carries a request id of its own, so every answer tells which one it is to. Hence nothing is ambiguous
 (what Karn's rule is for), also answers that come after the contact was given up are measured, and a node whose network

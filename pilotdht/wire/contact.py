@@ -22,7 +22,7 @@ class Contact:
     A plain class with slots: lookups make thousands of these, and a frozen dataclass costs three times as much.
     """
 
-    __slots__ = ("endpoint", "fields", "node_id", "point", "public_key")
+    __slots__ = ("_packed", "endpoint", "node_id", "point", "public_key")
 
     def __init__(self, public_key: PublicKey, endpoint: Endpoint) -> None:
         self.public_key = public_key
@@ -33,8 +33,7 @@ class Contact:
         """Derived from the key: nobody chooses an id without owning its key."""
         self.point = int.from_bytes(self.node_id, "big")
         """The id as a number: distances are XORs of these."""
-        self.fields = (public_key, endpoint.packed())
-        """The wire form, made once: key, packed endpoint. A reply names twenty contacts."""
+        self._packed: list[bytes] | None = None
 
     def __eq__(self, other: object) -> bool:
         """Compare key and endpoint."""
@@ -49,8 +48,11 @@ class Contact:
         return f"<Contact {self.node_id.hex()[:8]} {self.endpoint}>"
 
     def packed(self) -> list[bytes]:
-        """Return the wire form: key, packed endpoint."""
-        return list(self.fields)
+        """Return the wire form, made once: key, packed endpoint. Treat it as frozen: a reply names twenty contacts."""
+        packed = self._packed
+        if packed is None:
+            packed = self._packed = [self.public_key, self.endpoint.packed()]
+        return packed
 
 
 def contact_untrusted(data: object) -> Contact:

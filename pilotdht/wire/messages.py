@@ -197,7 +197,7 @@ class Nodes(Reply):
 
     def fields(self) -> list[object]:
         """Return the fields in wire order."""
-        return [self.store_token, [contact.fields for contact in self.contacts]]
+        return [self.store_token, [contact.packed() for contact in self.contacts]]
 
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> Nodes:
@@ -245,7 +245,7 @@ class FoundRecord(Reply):
 
     def fields(self) -> list[object]:
         """Return the fields in wire order."""
-        return [self.store_token, self.record, [contact.fields for contact in self.contacts]]
+        return [self.store_token, self.record, [contact.packed() for contact in self.contacts]]
 
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> FoundRecord:
@@ -298,7 +298,7 @@ class FoundEntries(Reply):
 
     def fields(self) -> list[object]:
         """Return the fields in wire order."""
-        return [self.store_token, list(self.entries), self.total, [contact.fields for contact in self.contacts]]
+        return [self.store_token, list(self.entries), self.total, [contact.packed() for contact in self.contacts]]
 
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> FoundEntries:

@@ -20,7 +20,7 @@ WRITTEN_S = 10.0
 """After so long all holders of a new version have it."""
 
 BATCH = 10
-"""So many are published anew before the first of them is asked for: what was written a minute ago is new all the same."""
+"""So many are published anew before the first of them is asked for: a minute later it is still new."""
 
 ASKERS = 4
 """So many ask for each of the records that were published twice."""
@@ -78,9 +78,11 @@ async def _ask_for_renewed(stage: Stage, options: PollutionOptions) -> None:
 
 
 async def _publish(stage: Stage, slot: Slot) -> bool:
-    member = slot.member
+    member, lives = slot.member, slot.lives
     if member is None or not slot.is_up:
         return False
     answer = await member.publish()
+    if slot.lives != lives or not slot.is_up:
+        return False
     slot.published = max(slot.published, member.version)
-    return answer.is_ok and slot.is_up
+    return answer.is_ok

@@ -145,7 +145,6 @@ def test_hand_over_goes_to_a_closer_newcomer_from_the_closest_holder_only() -> N
             nodes[to_index],
             own_point=int.from_bytes(holder.node_id, "big"),
             table=table,
-            replicas=config.replicas,
         )
 
     assert newcomer.point != closest.point != second.point
