@@ -53,7 +53,7 @@ class Reader:
         if own is not None and tally.take(None, own):
             return tally.live_winner(), None
         if quorum > 1:
-            lookup = self._searcher.begin(key, paths=self._config.paths)
+            lookup = self._searcher.begin(key, paths=self._config.paths, parallel=self._config.parallel_read)
         else:
             lookup = self._searcher.begin(key, parallel=self._config.parallel_first)
 

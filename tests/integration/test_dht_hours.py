@@ -204,7 +204,7 @@ def test_publication_that_was_cut_short_is_tried_again() -> None:
 
 
 def test_mesh_that_was_cut_for_an_hour_becomes_one_again() -> None:
-    """Each side has given the other up by then; half a minute after the healing all records are found from everywhere."""
+    """Each side has given the other up by then; half a minute after the healing all records are found by all."""
 
     async def scenario() -> None:
         async with VirtualMesh(24) as mesh:
