@@ -17,7 +17,7 @@ from simulations.command.program import DONE, FAILED, INTERRUPTED, Verb, output
 from simulations.command.scenario_names import ScenarioName
 from simulations.command.sweep_view import SweepView
 from simulations.engine.checkout import commit
-from simulations.report.table import comparison_table, replace_block
+from simulations.report.table import comparison_table, replace_block, update_document
 from simulations.results.result import Result
 from simulations.scenarios.scenario import Scenario
 from simulations.sweep.conduct import Outcome, alone_in, conduct
@@ -91,8 +91,7 @@ def _concluded(out: Output, plan: Plan, outcome: Outcome, folder: Path, docs: Pa
         out.note("making plots")
         files = drawn(out, results, folder)
     if docs is not None and not outcome.is_interrupted and results:
-        text = docs.read_text(encoding="utf-8")
-        docs.write_text(replace_block(text, table), encoding="utf-8")
+        update_document(docs, results)
         out.note(f"replaced the table in {docs}")
     titles = plan.titles()
     refused = {file: failure for file, failure in outcome.failures.items() if failure.is_refused}

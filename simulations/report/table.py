@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from pilotdht.errors import InvalidArgument
 from simulations.report.groups import BASELINE, Group, by_scenario, groups_of, in_phase
@@ -53,6 +54,20 @@ def replace_block(text: str, table: str) -> str:
             hint=f"put one line {BEGIN} and, below it, one line {END} into it",
         )
     return f"{text[: start + len(BEGIN)]}\n\n{table.strip()}\n\n{text[end:]}"
+
+
+def update_document(path: Path, results: Sequence[Result]) -> None:
+    """Replace the block of a document by the table of some results.
+
+    Args:
+        path: the document; see :func:`replace_block`.
+        results: what the table is made from.
+
+    Raises:
+        InvalidArgument: the document has no place for a table.
+    """
+    text = path.read_text(encoding="utf-8")
+    path.write_text(replace_block(text, comparison_table(results)), encoding="utf-8")
 
 
 def _rows(scenario: str, ours: Group | None, baseline: Group | None, figures: Sequence[str]) -> list[str]:

@@ -276,6 +276,18 @@ def test_compare_with_a_document_without_marks_runs_nothing(tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
+def test_report_replaces_the_table_in_a_document(tmp_path: Path) -> None:
+    """Results of several runs become one table."""
+    document = tmp_path / "page.md"
+    document.write_text("before\n<!-- simulations:begin -->\nold\n<!-- simulations:end -->\nafter\n")
+    typed("run", "calm", "--no-report", "--out", tmp_path / "out")
+    result = typed("report", tmp_path / "out", "--docs", document)
+
+    assert 0 == result.exit_code, result.output
+    assert "| calm |" in document.read_text()
+    assert "old" not in document.read_text()
+
+
 def traced(tmp_path: Path) -> Path:
     """Write a result with a trace beside it, of two datagrams and a note, and return the result's path."""
     typed("run", "calm", "--no-report", "--out", tmp_path)
