@@ -122,10 +122,6 @@ class Sealer:
             return sender, plaintext
         raise BadMessage("sealed_tag")
 
-    def __contains__(self, public_key: object) -> bool:
-        """Return whether the keys shared with a peer are kept, so that opening its datagrams is cheap."""
-        return public_key in self._peers
-
     def __len__(self) -> int:
         """Return how many peers' keys are kept."""
         return len(self._peers)

@@ -296,7 +296,7 @@ async def _scale(count: int, *, reads: int) -> list[Row]:
         chosen = [mesh.random.randrange(values) for _ in range(reads)]
         found += _read_rows(f"get, {label}", await _measured(ours, ours.read, chosen, at_once=1))
         quorum = await _measured(ours, _Quorum(mesh, ours).read, chosen[: reads // 2], at_once=1)
-        found += _read_rows(f"get with quorum 5, {label}", quorum)
+        found += _read_rows(f"get with quorum 4, {label}", quorum)
         await ours.kill(SHARE_KILLED)
         found += _read_rows(f"get, 30 % dead, {label}", await _measured(ours, ours.read, chosen, at_once=1))
     return found
@@ -313,7 +313,7 @@ class _Quorum:
         """Read value ``index`` from a random live node."""
         signed = self._ours.written(index)
         node = self._mesh.random.choice(self._mesh.live())
-        found = await node.dht.get_record(signed.record.key, signer=signed.record.public_key, quorum=5)
+        found = await node.dht.get_record(signed.record.key, signer=signed.record.public_key, quorum=4)
         return found == signed
 
 
