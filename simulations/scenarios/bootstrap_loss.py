@@ -38,7 +38,7 @@ class BootstrapLossOptions(Options):
 @scenario(
     "bootstrap-loss",
     options=BootstrapLossOptions,
-    small=BootstrapLossOptions(nodes=50, minutes=2, lookups_per_s=1, newcomers=5, restarts=10),
+    small=BootstrapLossOptions(nodes=100, minutes=2, lookups_per_s=1, newcomers=5, restarts=10),
     expects="The network goes on, restarted nodes come back by saved contacts; newcomers wait and join by themselves "
     "once a landmark returns.",
 )

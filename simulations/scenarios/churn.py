@@ -56,7 +56,7 @@ class ChurnOptions(Options):
     "churn",
     options=ChurnOptions,
     small=ChurnOptions(
-        nodes=80, minutes=5, lookups_per_s=0.5, warm_up_minutes=2, mean_session_s=3600, mean_absence_s=900
+        nodes=100, minutes=5, lookups_per_s=0.5, warm_up_minutes=2, mean_session_s=3600, mean_absence_s=900
     ),
     expects="99.9 % of lookups find their record, half within 0.3 s and 95 % within 1 s, at 200 bytes/s a node.",
 )

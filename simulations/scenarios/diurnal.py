@@ -47,7 +47,7 @@ class DiurnalOptions(Options):
     "diurnal",
     options=DiurnalOptions,
     small=DiurnalOptions(
-        nodes=60, minutes=4, lookups_per_s=1, day_minutes=4, mean_session_s=900, mean_absence_s=300, swing=1.0
+        nodes=100, minutes=4, lookups_per_s=1, day_minutes=4, mean_session_s=900, mean_absence_s=300, swing=1.0
     ),
     expects="The network breathes with the day; 99.9 % of lookups find their record at any hour.",
 )

@@ -44,7 +44,7 @@ class EclipseOptions(AttackOptions):
 @scenario(
     "eclipse",
     options=EclipseOptions,
-    small=EclipseOptions(nodes=80, minutes=3, lookups_per_s=1, mean_session_s=1800, mean_absence_s=450, targets=2),
+    small=EclipseOptions(nodes=100, minutes=3, lookups_per_s=1, mean_session_s=1800, mean_absence_s=450, targets=2),
     expects="99 % of lookups find records that 20 ids lie next to, be they published before or during the siege.",
 )
 async def eclipse(stage: Stage, options: EclipseOptions) -> None:

@@ -36,7 +36,7 @@ class FlashCrowdOptions(Options):
 @scenario(
     "flash-crowd",
     options=FlashCrowdOptions,
-    small=FlashCrowdOptions(nodes=8, growth=10, minutes=2, lookups_per_s=1, over_minutes=2),
+    small=FlashCrowdOptions(nodes=10, growth=10, minutes=2, lookups_per_s=1, over_minutes=2),
     expects="Everybody gets in and is found; 99 % of lookups succeed while they come, 99.9 % afterwards.",
 )
 async def flash_crowd(stage: Stage, options: FlashCrowdOptions) -> None:

@@ -22,7 +22,7 @@ class LossyOptions(Options):
 @scenario(
     "lossy",
     options=LossyOptions,
-    small=LossyOptions(nodes=60, minutes=3, lookups_per_s=1),
+    small=LossyOptions(nodes=100, minutes=3, lookups_per_s=1),
     expects="Lost datagrams cost time, not records: 99.9 % of lookups find theirs, 95 % of them within a second.",
 )
 async def lossy(stage: Stage, options: LossyOptions) -> None:

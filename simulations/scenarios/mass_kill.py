@@ -34,7 +34,7 @@ class MassKillOptions(Options):
 @scenario(
     "mass-kill",
     options=MassKillOptions,
-    small=MassKillOptions(nodes=60, minutes=6, lookups_per_s=0.3, shock_minutes=2),
+    small=MassKillOptions(nodes=120, minutes=6, lookups_per_s=0.3, shock_minutes=2),
     expects="99 % of lookups among survivors succeed at once, 99.9 % after repair, as fast as before.",
 )
 async def mass_kill(stage: Stage, options: MassKillOptions) -> None:

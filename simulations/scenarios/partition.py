@@ -43,7 +43,7 @@ class PartitionOptions(Options):
 @scenario(
     "partition",
     options=PartitionOptions,
-    small=PartitionOptions(nodes=40, minutes=1, lookups_per_s=1),
+    small=PartitionOptions(nodes=100, minutes=1, lookups_per_s=0.5),
     expects="Each side goes on alone, with 99 % of its lookups; 30 s after the healing every lookup across succeeds.",
 )
 async def partition(stage: Stage, options: PartitionOptions) -> None:

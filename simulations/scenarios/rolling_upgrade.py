@@ -34,7 +34,7 @@ class RollingUpgradeOptions(Options):
 @scenario(
     "rolling-upgrade",
     options=RollingUpgradeOptions,
-    small=RollingUpgradeOptions(nodes=56, minutes=4, lookups_per_s=1, batch_share=0.125, install_s=5, health_s=15),
+    small=RollingUpgradeOptions(nodes=104, minutes=4, lookups_per_s=1, batch_share=0.125, install_s=5, health_s=15),
     expects="Everybody comes back with its key and contacts; nobody notices: 99.9 % of lookups find their record.",
 )
 async def rolling_upgrade(stage: Stage, options: RollingUpgradeOptions) -> None:

@@ -33,7 +33,7 @@ class SlowNodesOptions(Options):
 @scenario(
     "slow-nodes",
     options=SlowNodesOptions,
-    small=SlowNodesOptions(nodes=60, minutes=3, lookups_per_s=1),
+    small=SlowNodesOptions(nodes=100, minutes=3, lookups_per_s=1),
     expects="Nobody waits for a slow node: 99.9 % of the others' lookups find their record, 95 % of them within 1 s.",
 )
 async def slow_nodes(stage: Stage, options: SlowNodesOptions) -> None:

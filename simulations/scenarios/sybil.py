@@ -43,7 +43,7 @@ class SybilOptions(AttackOptions):
     "sybil",
     options=SybilOptions,
     # ten sybils a prefix and table are the limit, whatever the table holds: that of 80 nodes takes two prefixes
-    small=SybilOptions(nodes=80, minutes=3, lookups_per_s=1, mean_session_s=1800, mean_absence_s=450, prefixes=2),
+    small=SybilOptions(nodes=100, minutes=3, lookups_per_s=1, mean_session_s=1800, mean_absence_s=450, prefixes=2),
     expects="99 % of lookups find their record while one owner of few networks has as many ids as everybody else.",
 )
 async def sybil(stage: Stage, options: SybilOptions) -> None:

@@ -18,7 +18,7 @@ class WanOptions(Options):
 @scenario(
     "wan",
     options=WanOptions,
-    small=WanOptions(nodes=80, minutes=5, lookups_per_s=0.5),
+    small=WanOptions(nodes=100, minutes=5, lookups_per_s=0.5),
     expects="99.9 % of lookups find their record, half of them within 0.3 s, at less than 200 bytes/s a node.",
 )
 async def wan(stage: Stage, options: WanOptions) -> None:

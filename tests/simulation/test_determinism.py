@@ -81,6 +81,7 @@ def run_apart(seed: int, hash_seed: str) -> str:
 
 
 @pytest.mark.simulation
+@pytest.mark.timeout(180)
 def test_fifty_nodes_with_one_seed_leave_one_trace() -> None:
     """Two runs with one seed agree on every datagram's time, way and size; all nodes find and reach each other."""
     first, second = run_virtually(life(7)), run_virtually(life(7))
@@ -90,12 +91,14 @@ def test_fifty_nodes_with_one_seed_leave_one_trace() -> None:
 
 
 @pytest.mark.simulation
+@pytest.mark.timeout(180)
 def test_trace_does_not_depend_on_hash_seed() -> None:
     """Two processes with different PYTHONHASHSEED leave the same trace."""
     assert run_apart(11, "1") == run_apart(11, "77")
 
 
 @pytest.mark.simulation
+@pytest.mark.timeout(180)
 def test_another_seed_leaves_another_trace() -> None:
     """The trace does depend on the seed."""
     assert run_virtually(life(1))[0] != run_virtually(life(2))[0]

@@ -7,7 +7,7 @@ import pytest
 from simulations.runner import run
 from simulations.scenarios.scenario import scenario_named
 
-pytestmark = pytest.mark.simulation
+pytestmark = [pytest.mark.simulation, pytest.mark.timeout(300)]  # up to 15 s of processor time each
 
 
 @pytest.mark.parametrize("name", ["droppers", "eclipse", "pollution", "sybil"])

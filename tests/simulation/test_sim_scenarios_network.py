@@ -7,6 +7,8 @@ import pytest
 from simulations.runner import run
 from simulations.scenarios.scenario import scenario_named
 
+pytestmark = [pytest.mark.simulation, pytest.mark.timeout(300)]  # up to 20 s of processor time each
+
 SCENARIOS = (
     "bootstrap-loss",
     "churn",
@@ -21,7 +23,6 @@ SCENARIOS = (
 )
 
 
-@pytest.mark.simulation
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_small_scenario_keeps_every_bound(name: str) -> None:
     """It comes to its end, keeps its bounds, measured something, and has pictures of before, during and after."""
