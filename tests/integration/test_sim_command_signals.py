@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +20,20 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = [sys.executable, "-m", "simulations"]
 
 
+@contextlib.contextmanager
+def started(words: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Start the program, and leave nothing of it whatever the test finds."""
+    with subprocess.Popen([*PROGRAM, *words], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_interrupted_run_keeps_what_was_measured(tmp_path: Path) -> None:
     """One Ctrl-C ends the run early; the result says so, and nothing looks like a crash."""
     words = ["run", "wan", "--nodes", "30", "--hours", "100", "--no-report", "--out", str(tmp_path)]
-    with subprocess.Popen([*PROGRAM, *words], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    with started(words) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("building"):
@@ -39,7 +51,7 @@ def test_interrupted_run_keeps_what_was_measured(tmp_path: Path) -> None:
 def test_run_interrupted_twice_ends_without_a_traceback(tmp_path: Path) -> None:
     """Whatever the second Ctrl-C hits."""
     words = ["run", "wan", "--nodes", "30", "--hours", "100", "--no-report", "--out", str(tmp_path)]
-    with subprocess.Popen([*PROGRAM, *words], cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    with started(words) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("building"):

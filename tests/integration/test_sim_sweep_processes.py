@@ -65,7 +65,10 @@ def test_sweep_ended_at_any_moment_goes_on_where_it_was(number: signal.Signals, 
             process.wait(timeout=moment.uniform(0.0, 1.0))
         children = children_of(process.pid)
         process.send_signal(number)
-        process.wait(timeout=GONE_S)
+        try:
+            process.wait(timeout=GONE_S)
+        finally:
+            process.kill()
         told = process.stderr.read()
     deadline = time.monotonic() + GONE_S
     while any(is_running(child) for child in children):
