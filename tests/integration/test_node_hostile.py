@@ -66,6 +66,10 @@ async def fire(shots: Sequence[bytes], target: Endpoint) -> None:
             gun.close()
 
 
+HONEST_RECORDS = 7
+"""Of three nodes a NODE record and a name each, and a tag; the last may still be on their way when the fire begins."""
+
+
 async def test_node_under_fire_keeps_working_and_grows_no_further() -> None:
     """Thousands of hostile datagrams end no task, close no socket, evict nobody and lose no record."""
     tap = Tap()
@@ -93,7 +97,8 @@ async def test_node_under_fire_keeps_working_and_grows_no_further() -> None:
                 await stream.close()
             assert await beta.ping("alpha") > 0
             assert alpha.public_key == (await gamma.find("alpha")).public_key
-            assert (contacts, records) == (len(alpha.peers()), alpha.info().records)
+            assert contacts == len(alpha.peers())
+            assert records <= alpha.info().records <= HONEST_RECORDS
             assert 0 == alpha._running._scope.failures
             assert [beta.public_key] == [entry.public_key for entry in alpha.trusted()]
             assert alpha.rooms.tunnels.half_open_count <= alpha.config.tunnel.max_half_open
