@@ -251,12 +251,12 @@ def test_popular_tag_is_spread_over_shards_and_read_from_all() -> None:
     """When holders are full the next shard takes over, and readers look there too."""
 
     async def scenario() -> None:
-        async with VirtualMesh(20, dht=DhtConfig(entries_per_key=8)) as mesh:
+        async with VirtualMesh(20, dht=DhtConfig(entries_per_key=8, max_spills=0)) as mesh:
             for node in mesh.nodes:
                 assert (await node.dht.publish("tag", tag_builder(node, "mcp"))).is_kept
             found = await mesh.nodes[3].dht.get_tag("mcp")
             shards = {one.record.shard for one in found if isinstance(one.record, TagEntry)}
-            assert {0, 1} <= shards  # how many more depends on how many holders farther away took the overflow
+            assert {0, 1, 2} <= shards
             assert {node.keys.public_key for node in mesh.nodes} == {one.record.public_key for one in found}
 
     run_virtually(scenario())
