@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pilotdht.errors import ConfigError, InvalidArgument
+from pilotdht.errors import InvalidArgument
 from simulations.report.canvas import png_of, svg_of
 from simulations.report.groups import by_scenario
 from simulations.report.overview import overview_of
 from simulations.report.page import page_of
 from simulations.report.plots import Plot, plots_for
 from simulations.results.result import Result
+from simulations.results.whole_file import write_whole
 from simulations.scenarios.scenario import scenario_named
 
 INDEX = "index.html"
@@ -46,7 +45,7 @@ def write_report(results: Sequence[Result], folder: Path) -> list[Path]:
         below = _folder_name(name, pages)
         pages[name] = f"{below}/{INDEX}"
         written += _write_scenario(runs, folder / below)
-    written.append(_write(folder / INDEX, overview_of(results, pages).encode()))
+    written.append(write_whole(folder / INDEX, overview_of(results, pages).encode()))
     return written
 
 
@@ -56,9 +55,9 @@ def _write_scenario(results: Sequence[Result], folder: Path) -> list[Path]:
     drawn: dict[Plot, str] = {}
     for plot in plots_for(results):
         figure = plot.draw(results)
-        written.append(_write(folder / f"{plot.name}.png", png_of(figure)))
+        written.append(write_whole(folder / f"{plot.name}.png", png_of(figure)))
         drawn[plot] = svg_of(figure)
-    written.append(_write(folder / INDEX, page_of(results, drawn, about=about, expects=expects).encode()))
+    written.append(write_whole(folder / INDEX, page_of(results, drawn, about=about, expects=expects).encode()))
     return written
 
 
@@ -78,24 +77,3 @@ def _folder_name(scenario: str, taken: dict[str, str]) -> str:
     while f"{name}/{INDEX}" in taken.values():
         name, number = f"{clean}-{number}", number + 1
     return name
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Write a file in one piece, so that a report that is looked at is never half a one."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            Path(draft).chmod(0o644)
-            Path(draft).replace(path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write the report to {path.parent}: {error.strerror or error}",
-            hint="choose a folder that you may write to, with space left on it",
-        ) from error
-    return path

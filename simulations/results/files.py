@@ -11,15 +11,14 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from pilotdht.errors import ConfigError, InvalidArgument
+from pilotdht.errors import InvalidArgument
 from simulations.results.checked import Malformed, value_of
 from simulations.results.result import SCHEMA, Result, Samples, Series
+from simulations.results.whole_file import write_whole
 
 MAX_RESULT_BYTES = 256 * 1024 * 1024
 """A file beyond this is refused unread: 10,000 nodes and a week of samples take a tenth of it."""
@@ -59,22 +58,7 @@ def write_result(result: Result, path: Path) -> None:
             f"the result of {result.scenario!r} is not fit for a file: {error}",
             hint="this is a bug of the scenario: it keeps a time that is not finite, or an odd option",
         ) from error
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            Path(draft).chmod(0o644)
-            Path(draft).replace(path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {path}: {error.strerror or error}",
-            hint="choose a folder that you may write to, with space left on it",
-        ) from error
+    write_whole(path, text.encode())
 
 
 def read_result(path: Path) -> Result:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pilotdht.errors import AlreadyExists, ConfigError, InvalidArgument
+from pilotdht.errors import AlreadyExists, InvalidArgument
+from simulations.results.whole_file import write_whole
 
 SCHEMA = "pilotdht-sweep/1"
 """Version of the plan's file."""
@@ -191,19 +190,4 @@ def write_json(content: object, path: Path) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".part")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(content, file, indent=1, ensure_ascii=False)
-                file.write("\n")
-            Path(draft).chmod(0o644)
-            Path(draft).replace(path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write {path}: {error.strerror or error}", hint="choose another folder with --out"
-        ) from error
+    write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
