@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pilotdht.errors import (
         AlreadyExists,
         Ambiguous,
+        AnswerFailed,
         BadMessage,
         ConfigError,
         InternalError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         LinkClosed,
         NoDaemon,
         NodeClosed,
+        NoQuorum,
         NotFound,
         NotTrusted,
         Overloaded,
@@ -37,6 +39,16 @@ if TYPE_CHECKING:
         Unreachable,
         UsageError,
     )
+    from pilotdht.gossip.group import Group
+    from pilotdht.gossip.values import (
+        Event,
+        GroupInfo,
+        GroupKind,
+        MemberChange,
+        MemberEvent,
+        MemberInfo,
+        MemberStatus,
+    )
     from pilotdht.identity.address import Address
     from pilotdht.identity.ids import PublicKey
     from pilotdht.identity.keys import KeyPair
@@ -44,18 +56,27 @@ if TYPE_CHECKING:
     from pilotdht.node.facts import Message
     from pilotdht.node.listener import Listener
     from pilotdht.node.node import Node
+    from pilotdht.services.query.values import Answer, Explanation, Question, Reply
     from pilotdht.tunnel.stream import Stream
+    from pilotdht.wire.certificates import Role
     from pilotdht.wire.endpoint import Endpoint, parse_endpoint
 
 __all__ = [
     "Address",
     "AlreadyExists",
     "Ambiguous",
+    "Answer",
+    "AnswerFailed",
     "BadMessage",
     "Client",
     "Config",
     "ConfigError",
     "Endpoint",
+    "Event",
+    "Explanation",
+    "Group",
+    "GroupInfo",
+    "GroupKind",
     "InternalError",
     "InvalidArgument",
     "KeyChanged",
@@ -63,8 +84,13 @@ __all__ = [
     "KeyPair",
     "LinkClosed",
     "Listener",
+    "MemberChange",
+    "MemberEvent",
+    "MemberInfo",
+    "MemberStatus",
     "Message",
     "NoDaemon",
+    "NoQuorum",
     "Node",
     "NodeClosed",
     "NotFound",
@@ -73,8 +99,11 @@ __all__ = [
     "Peer",
     "PilotError",
     "PublicKey",
+    "Question",
     "Refused",
     "RemoteError",
+    "Reply",
+    "Role",
     "Stream",
     "TimedOut",
     "Unreachable",
@@ -88,15 +117,28 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Address": "identity.address",
+    "Answer": "services.query.values",
     "Client": "client",
     "Config": "config.config",
     "Endpoint": "wire.endpoint",
+    "Event": "gossip.values",
+    "Explanation": "services.query.values",
+    "Group": "gossip.group",
+    "GroupInfo": "gossip.values",
+    "GroupKind": "gossip.values",
     "KeyPair": "identity.keys",
     "Listener": "node.listener",
+    "MemberChange": "gossip.values",
+    "MemberEvent": "gossip.values",
+    "MemberInfo": "gossip.values",
+    "MemberStatus": "gossip.values",
     "Message": "node.facts",
     "Node": "node.node",
     "Peer": "names.peer",
     "PublicKey": "identity.ids",
+    "Question": "services.query.values",
+    "Reply": "services.query.values",
+    "Role": "wire.certificates",
     "Stream": "tunnel.stream",
     "parse_endpoint": "wire.endpoint",
 }

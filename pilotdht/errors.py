@@ -20,6 +20,8 @@
     │   ├── LinkClosed           the link or stream ended before the work was done
     │   ├── Overloaded           a bound on this side or that side was reached
     │   ├── TimedOut             no answer within the time given
+    │   ├── AnswerFailed         the program that should have answered a question failed
+    │   ├── NoQuorum             too few members gave the same answer
     │   └── BadMessage           bytes from outside that do not obey the protocol
     └── InternalError            a bug in pilotdht
 
@@ -167,6 +169,27 @@ class TimedOut(RemoteError):
 
     code = "timeout"
     default_hint = "try again with a longer --timeout"
+
+
+class AnswerFailed(RemoteError):
+    """The program that should have answered a question failed."""
+
+    code = "answer_failed"
+    default_hint = "ask another member, or look at the log of the one that answered"
+
+
+class NoQuorum(RemoteError):
+    """Too few members gave the same answer.
+
+    ``split`` tells how the answers that came split: pairs of a short form of the answer and how many gave it.
+    """
+
+    code = "no_quorum"
+    default_hint = "ask again with a smaller quorum, or read each member's answer with 'query' to see who differs"
+
+    def __init__(self, message: str, *, split: tuple[tuple[str, int], ...] = (), hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.split = split
 
 
 class BadMessage(RemoteError):

@@ -11,26 +11,62 @@ import sys
 
 from pilotdht.identity.certificate import make_certificate
 from pilotdht.identity.keys import KeyPair
+from pilotdht.wire.broadcast_messages import (
+    Announce,
+    Events,
+    FetchEvents,
+    FetchStreams,
+    Graft,
+    Grafted,
+    LinkState,
+    Neighbour,
+    Neighbourhood,
+    Position,
+    Push,
+    Pushed,
+    PushOutcome,
+    Relink,
+    Streams,
+    Walk,
+    WalkKind,
+    Wish,
+)
+from pilotdht.wire.certificates import Chain, Role, chain_untrusted, issue
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import (
-    Envelope,
+from pilotdht.wire.dht_messages import (
     FindEntries,
     FindNode,
     FindRecord,
-    Flags,
     FoundEntries,
     FoundRecord,
-    Message,
     Nodes,
     Ping,
     Pong,
-    Reply,
     Store,
     StoreCode,
     Stored,
     StoreEntry,
 )
+from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.envelope import Envelope
+from pilotdht.wire.events import EventBody, sign_event
+from pilotdht.wire.gossip_messages import (
+    Facts,
+    FetchFacts,
+    Gossip,
+    Probe,
+    ProbeAck,
+    ProbeFor,
+    ProbeOutcome,
+    Summaries,
+    Summarise,
+)
+from pilotdht.wire.group_records import GroupEntry, GroupNotice, group_entry_key, group_notice_key
+from pilotdht.wire.group_tokens import token_group_keys
+from pilotdht.wire.groups import keyed_group_id, open_group_id
+from pilotdht.wire.invitations import Invitation, KeyedKind, invite
+from pilotdht.wire.membership import FactKind, MemberFact, Suspicion, sign_fact, sign_suspicion
+from pilotdht.wire.message import Flags, Message, Reply
 from pilotdht.wire.records import (
     NameClaim,
     NodeFlags,
@@ -44,10 +80,17 @@ from pilotdht.wire.records import (
     sign_record,
     tag_key,
 )
+from pilotdht.wire.renewal_messages import Renew, Renewed
+from pilotdht.wire.revocations import revoke
+from pilotdht.wire.rotations import rotate
 from pilotdht.wire.seal import Sealer, network_salt
 
 ALICE = KeyPair.from_seed(bytes(range(32)))
 BOB = KeyPair.from_seed(bytes(range(32, 64)))
+GROUP = KeyPair.from_seed(bytes(range(64, 96)))
+INVITER_SEED = bytes(range(96, 128))
+ISSUED_S = 1_790_000_000
+EXPIRES_S = 1_800_000_000
 ISSUED_MS = 1_790_000_000_000
 IPV4 = Endpoint("192.0.2.7", 4433)
 IPV6 = Endpoint("2001:db8::7", 4433)
@@ -82,6 +125,131 @@ def records() -> dict[str, tuple[KeyPair, Record]]:
             Revocation(public_key=key, issued_ms=ISSUED_MS, ttl_s=7200, reason="key lost", successor=BOB.public_key),
         ),
         "revocation, no successor": (ALICE, Revocation(public_key=key, issued_ms=ISSUED_MS, ttl_s=7200)),
+        "group entry, open": (
+            ALICE,
+            GroupEntry(public_key=key, issued_ms=ISSUED_MS, ttl_s=3600, group=open_group_id("research"), shard=3),
+        ),
+        "group entry, keyed": (
+            ALICE,
+            GroupEntry(
+                public_key=key,
+                issued_ms=ISSUED_MS,
+                ttl_s=3600,
+                group=keyed_group_id(GROUP.public_key),
+                chain=chains()["admin"],
+            ),
+        ),
+        "group notice, revocation by an admin": (
+            ALICE,
+            GroupNotice(
+                public_key=key,
+                issued_ms=ISSUED_MS,
+                ttl_s=3600,
+                notice=revoke(
+                    ALICE,
+                    chains()["admin"],
+                    holder=BOB.public_key,
+                    issued_ms=ISSUED_MS,
+                    until_s=EXPIRES_S,
+                    reason="key lost",
+                ),
+            ),
+        ),
+        "group notice, rotation": (
+            ALICE,
+            GroupNotice(
+                public_key=key,
+                issued_ms=ISSUED_MS,
+                ttl_s=3600,
+                notice=rotate(GROUP, successor=BOB.public_key, issued_ms=ISSUED_MS, until_s=EXPIRES_S),
+                chain=chains()["admin"],
+            ),
+        ),
+    }
+
+
+def certified(keys: KeyPair, above: Chain | None, holder: KeyPair, role: Role, hostname: str = "") -> Chain:
+    """Return a chain with one link more."""
+    wire = issue(
+        keys,
+        above,
+        holder=holder.public_key,
+        role=role,
+        issued_s=ISSUED_S,
+        expires_s=EXPIRES_S,
+        hostname=hostname,
+    )
+    return chain_untrusted(wire, GROUP.public_key)
+
+
+def chains() -> dict[str, Chain]:
+    """Return certificates of each role, and the longest way from a group's key to a member."""
+    admin = certified(GROUP, None, ALICE, Role.ADMIN, "alice")
+    inviter = certified(ALICE, admin, KeyPair.from_seed(INVITER_SEED), Role.INVITER, "bob")
+    return {
+        "admin": admin,
+        "inviter": inviter,
+        "member": certified(GROUP, None, BOB, Role.MEMBER),
+        "member by a bearer invitation of an admin": certified(
+            KeyPair.from_seed(INVITER_SEED), inviter, BOB, Role.MEMBER
+        ),
+    }
+
+
+def invitations() -> dict[str, Invitation]:
+    """Return an invitation for whoever has it, and one for a certain key."""
+    return {
+        "bearer": invite(
+            ALICE,
+            chains()["admin"],
+            name="research",
+            kind=KeyedKind.INVITE,
+            seed=INVITER_SEED,
+            issued_s=ISSUED_S,
+            expires_s=EXPIRES_S,
+            hostname="bob",
+            hints=("192.0.2.7:4433",),
+        ),
+        "for a key": invite(
+            GROUP,
+            None,
+            name="acme",
+            kind=KeyedKind.ORG,
+            role=Role.ADMIN,
+            holder=BOB.public_key,
+            issued_s=ISSUED_S,
+            expires_s=EXPIRES_S,
+        ),
+    }
+
+
+def groups() -> dict[str, object]:
+    """Return what groups are known by, and what proves who is in one."""
+    keyed = keyed_group_id(GROUP.public_key)
+    return {
+        "group_seed": bytes(range(64, 96)).hex(),
+        "group_key": GROUP.public_key.hex(),
+        "ids": {
+            "open research": open_group_id("research").hex(),
+            "open research, network 7": open_group_id("research", network=7).hex(),
+            "keyed": keyed.hex(),
+            "keyed, network 7": keyed_group_id(GROUP.public_key, network=7).hex(),
+        },
+        "keys": {
+            "open research": group_entry_key(open_group_id("research"), is_keyed=False).hex(),
+            "keyed, shard 3": group_entry_key(keyed, is_keyed=True, shard=3).hex(),
+            "notice about bob": group_notice_key(keyed, BOB.public_key).hex(),
+        },
+        "token": {
+            "name": "finance",
+            "token": "correct horse battery staple",
+            "group_key": token_group_keys("finance", "correct horse battery staple").public_key.hex(),
+        },
+        "chains": {
+            name: {"holder": chain.holder.hex(), "role": int(chain.role), "wire": chain.wire.hex()}
+            for name, chain in chains().items()
+        },
+        "invitations": {name: invitation.text() for name, invitation in invitations().items()},
     }
 
 
@@ -106,6 +274,91 @@ def messages() -> dict[str, Message]:
         "store entry": StoreEntry(tag.record.key, TOKEN, tag.wire),
         "stored": Stored(StoreCode.STORED),
         "not stored, revoked": Stored(StoreCode.REVOKED),
+        **membership_messages(),
+        **broadcast_messages(),
+    }
+
+
+def membership_messages() -> dict[str, Message]:
+    """Return each message of membership, with each thing that members say of one another."""
+    group = open_group_id("research")
+    full = MemberFact(
+        group=group,
+        public_key=ALICE.public_key,
+        incarnation=ISSUED_MS,
+        endpoints=(IPV4, IPV6),
+        hostname="agent-alpha",
+        tags=("finance", "mcp"),
+        capabilities=("citations",),
+        load=42,
+        version="1.0",
+        chain=chains()["admin"].wire,
+    )
+    left = MemberFact(group=group, public_key=BOB.public_key, kind=FactKind.LEFT, incarnation=ISSUED_MS + 1)
+    fact, farewell = sign_fact(ALICE, full).item, sign_fact(BOB, left).item
+    doubt = Suspicion(group=group, suspect=ALICE.node_id, incarnation=ISSUED_MS, accuser=BOB.public_key)
+    suspicion = sign_suspicion(BOB, doubt).item
+    return {
+        "probe with a suspicion and a fact": Probe(group, (suspicion, fact)),
+        "probe": Probe(group),
+        "probe ack with a farewell": ProbeAck((farewell,)),
+        "probe for": ProbeFor(group, ALICE.node_id, 250),
+        "probe outcome, alive": ProbeOutcome(is_alive=True),
+        "probe outcome, nack": ProbeOutcome(is_alive=False),
+        "gossip": Gossip(group, (fact, farewell)),
+        "summarise members, all of them": Summarise(group, 0, ("",)),
+        "summarise events, two parts": Summarise(group, 1, ("0", "a1")),
+        "summaries, divided and not": Summaries((bytes(range(96)), bytes(range(6)))),
+        "fetch facts": FetchFacts(group, "a1", ALICE.node_id),
+        "facts, one of them dead": Facts((fact, farewell), (ALICE.node_id,), is_last=False),
+        "facts, none": Facts(()),
+        "renew": Renew(keyed_group_id(GROUP.public_key), chains()["admin"].wire),
+        "renewed": Renewed(chains()["admin"].wire),
+        "renewed, not by this member": Renewed(b""),
+    }
+
+
+def broadcast_messages() -> dict[str, Message]:
+    """Return each message that spreads events, with a short and a long event."""
+    group = open_group_id("research")
+    short = EventBody(
+        group=group,
+        topic="prices.eur",
+        sender=ALICE.public_key,
+        epoch_ms=ISSUED_MS,
+        sequence=1,
+        sent_ms=ISSUED_MS + 5,
+        data=b"1.0831",
+    )
+    long = EventBody(
+        group=group,
+        topic="broadcast",
+        sender=BOB.public_key,
+        epoch_ms=ISSUED_MS,
+        sequence=2,
+        sent_ms=ISSUED_MS + 6,
+        size_bytes=70_000,
+        digest=bytes(range(32)),
+    )
+    event, other = sign_event(ALICE, short), sign_event(BOB, long)
+    ids, contact = (event.event_id, other.event_id), Contact(BOB.public_key, IPV4)
+    return {
+        "push": Push(group, 0, event.item),
+        "push of an event with a long content": Push(group, 3, other.item),
+        "pushed, new": Pushed(PushOutcome.NEW, is_neighbour=True),
+        "announce": Announce(group, 2, ids),
+        "graft": Graft(group, event.event_id),
+        "grafted": Grafted(2, event.item),
+        "grafted, not kept": Grafted(0, b""),
+        "fetch events": FetchEvents(group, ALICE.node_id, ISSUED_MS, 1),
+        "events": Events((event.item,), is_last=True),
+        "fetch streams": FetchStreams(group, "a1"),
+        "streams": Streams((Position(ALICE.node_id, ISSUED_MS, 1, 7),), is_last=False),
+        "neighbour": Neighbour(group, Wish.LOW, ids),
+        "neighbourhood": Neighbourhood(is_neighbour=True, contacts=(contact,), ids=ids),
+        "walk of a newcomer": Walk(group, WalkKind.JOIN, 6, contact),
+        "walk of a shuffle, its sender's own": Walk(group, WalkKind.SHUFFLE, 6, None, (contact,)),
+        "relink": Relink(group, LinkState.LAZY),
     }
 
 
@@ -169,6 +422,7 @@ def vectors() -> dict[str, object]:
             name: {"key": record.key.hex(), "body": record.body().hex(), "wire": sign_record(keys, record).wire.hex()}
             for name, (keys, record) in records().items()
         },
+        "groups": groups(),
         "messages": {name: envelope(message).encoded().hex() for name, message in messages().items()},
         "sealed": sealed(),
     }

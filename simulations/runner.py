@@ -69,6 +69,10 @@ def run(
         raise InvalidArgument(
             f"{options.implementation[:80]!r} is no implementation", hint=f"there are {' and '.join(IMPLEMENTATIONS)}"
         )
+    if options.implementation not in scenario.implementations:
+        raise InvalidArgument(
+            f"{options.implementation} cannot play {scenario.name}", hint="it knows no groups: leave the option out"
+        )
     result = Result(
         scenario=scenario.name,
         implementation=options.implementation,
@@ -104,7 +108,7 @@ async def _play(
 ) -> None:
     world = World(seed=options.seed, conditions=options.network, trace=trace)
     try:
-        with _kind(options.implementation, world) as kind, _figures_of(kind, result):
+        with _kind(scenario, options.implementation, world) as kind, _figures_of(kind, result):
             async with Population(world=world, kind=kind) as population:
                 stage = Stage(options=options, world=world, population=population, result=result, progress=progress)
                 try:
@@ -136,7 +140,10 @@ async def _watch(
 
 
 @contextmanager
-def _kind(name: str, world: World) -> Iterator[MemberKind]:
+def _kind(scenario: Scenario, name: str, world: World) -> Iterator[MemberKind]:
+    if scenario.members is not None:
+        yield scenario.members(world)
+        return
     if name == PilotKind.name:
         record_signatures.set_capacity(SIGNATURES_REMEMBERED)
         yield PilotKind(world)

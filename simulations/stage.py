@@ -102,7 +102,7 @@ class Stage:
             self.population.start_soon(slot)
             # the first ones one after another: a network of one cannot be joined by a thousand at once
             await asyncio.sleep(max(gap_s, 2.0) if len(self.population.up) < 4 else gap_s)
-            self._tell("building", number + 1, len(slots))
+            self.tell("building", number + 1, len(slots))
         await asyncio.sleep(SETTLE_S)
 
     # Measuring
@@ -213,7 +213,7 @@ class Stage:
         seen = 0
         while (left := ends - self._loop.time()) > 0:
             await asyncio.sleep(min(interval_s, left))
-            self._tell("watching", seconds - max(0.0, ends - self._loop.time()), seconds)
+            self.tell("watching", seconds - max(0.0, ends - self._loop.time()), seconds)
             lookups = self._probes.lookups
             new_ok, new_s = lookups.are_ok[seen:], lookups.durations_s[seen:]
             found_s = [one for one, is_ok in zip(new_s, new_ok, strict=True) if is_ok]
@@ -280,7 +280,8 @@ class Stage:
         self.random.shuffle(drawn)
         return ["honest"] * min(3, count) + drawn
 
-    def _tell(self, what: str, done: float, total: float) -> None:
+    def tell(self, what: str, done: float, total: float) -> None:
+        """Tell whoever watches how far the run is."""
         if self._progress is not None:
             with contextlib.suppress(Exception):  # a broken terminal must not end a run
                 self._progress(what, done, total)

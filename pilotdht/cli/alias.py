@@ -11,7 +11,7 @@ from pilotdht.cli.program import Family, output, verb
 from pilotdht.cli.session import ask
 from pilotdht.daemon.shapes import AliasesShape, AliasRemovedShape, AliasShape
 
-alias = Family(name="alias", help="Give peers names of your own, which hold whatever anybody claims.")
+alias = Family(name="alias", help="Give peers names of your own that nobody else can claim.")
 
 
 @verb("set", example="pilotdht alias set accountant agent-beta", returns=AliasShape)

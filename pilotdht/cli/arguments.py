@@ -13,12 +13,15 @@ from click.shell_completion import CompletionItem
 MAX_MESSAGE_BYTES = 3 << 20
 """Longest message that is sent in one request."""
 
-_DURATION = re.compile(r"([0-9]*\.?[0-9]+)(ms|s|m|h|)")
-_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0}
+MAX_SECRET_BYTES = 4096
+"""Longest token or invitation that is read from standard input."""
+
+_DURATION = re.compile(r"([0-9]*\.?[0-9]+)(ms|s|m|h|d|)")
+_UNITS = {"ms": 0.001, "s": 1.0, "": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 class Seconds(click.ParamType[float]):
-    """A duration: ``30``, ``30s``, ``500ms``, ``5m``."""
+    """A duration: ``30``, ``30s``, ``500ms``, ``5m``, ``7d``."""
 
     name = "duration"
 
@@ -48,8 +51,25 @@ class Host(click.ParamType[str]):
         return [CompletionItem(name) for name in known_hostnames(ctx) if name.startswith(incomplete)]
 
 
+class GroupName(click.ParamType[str]):
+    """The name of a group that this node is in."""
+
+    name = "group"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ANN401
+        """Return the text; the daemon judges it."""
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names of groups that begin so."""
+        from pilotdht.cli.hostnames import known_groups
+
+        return [CompletionItem(name) for name in known_groups(ctx) if name.startswith(incomplete)]
+
+
 SECONDS = Seconds()
 HOST = Host()
+GROUP = GroupName()
 PORT = click.IntRange(1, 65535)
 
 
@@ -59,6 +79,17 @@ def message_data(text: str) -> bytes:
     if len(data) > MAX_MESSAGE_BYTES:
         raise click.UsageError(f"A message has at most {MAX_MESSAGE_BYTES} bytes; use 'connect' as a pipe for more.")
     return data
+
+
+def secret_text(text: str | None) -> str | None:
+    """Return a token or an invitation given on the command line; ``-`` reads standard input."""
+    if text != "-":
+        return text
+    data = sys.stdin.buffer.read(MAX_SECRET_BYTES + 1)
+    line = data.decode("utf-8", "replace").strip()
+    if not line or len(data) > MAX_SECRET_BYTES:
+        raise click.UsageError(f"Standard input holds no secret of at most {MAX_SECRET_BYTES} bytes.")
+    return line
 
 
 def to_base64(data: bytes) -> str:

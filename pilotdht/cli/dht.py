@@ -44,7 +44,7 @@ def _show_lookup(out: Output, found: LookupShape) -> None:
 @click.argument("target", type=HOST)
 @click.pass_context
 def get(context: click.Context, target: str) -> None:
-    """Print the verified records under a name, address or key."""
+    """Print the verified records under a name, address or key, tag:NAME or group:NAME."""
     found = cast("RecordsShape", ask(context, "/v1/dht/get", {"target": target}))
     out = output(context)
     out.result(found, lambda: _show_records(out, found))

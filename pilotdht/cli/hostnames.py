@@ -1,4 +1,4 @@
-"""Asks the daemon for the names it knows, fast or not at all: pressing the tabulator must never hang."""
+"""Asks the daemon for names of peers and groups, fast or not at all: pressing the tabulator must never hang."""
 
 from __future__ import annotations
 
@@ -19,24 +19,36 @@ LIMIT_S = 0.2
 
 def known_hostnames(context: click.Context) -> list[str]:
     """Return the names the daemon knows without asking the network; none when it does not answer in time."""
+    names = _told(context, "/v1/hostnames").get("hostnames")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def known_groups(context: click.Context) -> list[str]:
+    """Return the names of the groups that the node is in; none when the daemon does not answer in time."""
+    groups = _told(context, "/v1/groups").get("groups")
+    return [str(group["name"]) for group in groups] if isinstance(groups, list) else []
+
+
+def _told(context: click.Context, path: str) -> dict[str, object]:
+    """Return what the daemon tells in time, or nothing."""
     deadline = time.monotonic() + LIMIT_S
     try:
-        path = find_paths(os.environ, socket=option(context, "socket")).socket
-        check_socket_directory(path)
+        home = find_paths(os.environ, socket=option(context, "socket")).socket
+        check_socket_directory(home)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            body = _fetch(connection, str(path), deadline)
-        names = json.loads(body)["data"]["hostnames"]
+            body = _fetch(connection, str(home), path, deadline)
+        data = json.loads(body)["data"]
     except (OSError, ValueError, KeyError, TypeError, PilotError, h11.ProtocolError):
-        return []
-    return [name for name in names if isinstance(name, str)]
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
-def _fetch(connection: socket.socket, path: str, deadline: float) -> bytes:
+def _fetch(connection: socket.socket, home: str, path: str, deadline: float) -> bytes:
     """Return the daemon's answer."""
     http = h11.Connection(h11.CLIENT)
     connection.settimeout(max(0.001, deadline - time.monotonic()))
-    connection.connect(path)
-    request = h11.Request(method="GET", target="/v1/hostnames", headers=[("Host", "pilotdht"), ("Connection", "close")])
+    connection.connect(home)
+    request = h11.Request(method="GET", target=path, headers=[("Host", "pilotdht"), ("Connection", "close")])
     connection.sendall((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
     body = bytearray()
     while not isinstance(event := http.next_event(), h11.EndOfMessage):

@@ -6,6 +6,7 @@ drawn on a terminal.
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import sys
@@ -19,8 +20,8 @@ from pilotdht.errors import PilotError
 ABSENT = "-"
 """Stands for a value that is not known."""
 
-ADDRESS_CHARS = 16
-"""Width of an address on the public mesh."""
+_NEVER_FOLDED = ("ADDRESS", "RTT", "LOAD", "ROLE", "RANK", "SCORE")
+"""Columns that keep their width: nobody can type half an address, and short words save nothing."""
 
 
 class Styled(str):
@@ -60,6 +61,11 @@ class Output:
         text = "".join(part if isinstance(part, Styled) else printable(part) for part in parts)
         click.echo(text, color=self.has_color)
 
+    def piece(self, text: str) -> None:
+        """Print a part of a text at once, without a line end; what a peer sent cannot drive the terminal."""
+        click.echo(printable(text), nl=False)
+        sys.stdout.flush()
+
     def styled(self, text: str, **style: bool | str) -> str:
         """Return ``text`` as a part in a colour, when colours are wanted."""
         return Styled(click.style(printable(text), **style)) if self.has_color else text  # type: ignore[arg-type]
@@ -70,36 +76,41 @@ class Output:
             if value:
                 self.line(self.styled(f"{name}:", bold=True), f" {value}")
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-        """Print a table, or ``empty`` on standard error when it has no rows."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str, is_remark: bool = False
+    ) -> None:
+        """Print a table, or ``empty`` on standard error when it has no rows; a remark goes there as well."""
         if not rows:
             click.echo(empty, err=True)
-        elif sys.stdout.isatty():
-            self._draw(columns, rows)
+        elif (sys.stderr if is_remark else sys.stdout).isatty():
+            self._draw(columns, rows, is_remark=is_remark)
         else:
-            widths = [max(len(row[index]) for row in (columns, *rows)) for index in range(len(columns))]
-            for row in (columns, *rows):
-                cells = (printable(cell).ljust(width) for cell, width in zip(row, widths, strict=True))
-                self.line("  ".join(cells).rstrip())
+            self._print_plain(columns, rows, is_remark=is_remark)
 
     def note(self, text: str) -> None:
         """Print a remark on standard error."""
         click.echo(printable(text), err=True)
 
-    def _draw(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def _print_plain(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_remark: bool) -> None:
+        lines = [[cell if isinstance(cell, Styled) else printable(cell) for cell in row] for row in (columns, *rows)]
+        widths = [max(len(click.unstyle(line[index])) for line in lines) for index in range(len(columns))]
+        for line in lines:
+            cells = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(line, widths, strict=True))
+            click.echo("  ".join(cells).rstrip(), err=is_remark, color=self.has_color)
+
+    def _draw(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, is_remark: bool) -> None:
         from rich import box
         from rich.console import Console
         from rich.table import Column, Table
         from rich.text import Text
 
-        # What does not fit is folded, not cut: nobody can type half an address. That column keeps its width.
-        heads = [
-            Column(name, overflow="fold", min_width=ADDRESS_CHARS if name == "ADDRESS" else None) for name in columns
-        ]
-        table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        # What does not fit is folded, not cut. (A least width instead of no_wrap would push the last column out.)
+        heads = [Column(name, overflow="fold", no_wrap=name in _NEVER_FOLDED) for name in columns]
+        table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
-        Console(no_color=not self.has_color, highlight=False).print(table)
+            cells = (Text.from_ansi(cell) if isinstance(cell, Styled) else Text(printable(cell)) for cell in row)
+            table.add_row(*cells)
+        Console(no_color=not self.has_color, highlight=False, stderr=is_remark).print(table)
 
 
 def show_error(error: PilotError, *, is_json: bool, usage: str = "") -> None:
@@ -114,6 +125,8 @@ def show_error(error: PilotError, *, is_json: bool, usage: str = "") -> None:
     click.echo(f"{head} {printable(error.message)}", err=True, color=has_color)
     for claim in getattr(error, "claims", ()):
         click.echo(f"  {printable(str(claim))}", err=True)
+    for answer, count in getattr(error, "split", ()):
+        click.echo(f"  {count} answered: {printable(str(answer))}", err=True)
     if error.hint:
         click.echo(f"hint: {printable(error.hint)}", err=True)
 
@@ -148,6 +161,11 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} GB"
+
+
+def moment(unix_s: float) -> str:
+    """Return a time as people write it, in their own time zone: ``2026-11-21 16:09``."""
+    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 def printable(text: str) -> str:

@@ -20,38 +20,59 @@ from pilotdht.cli.exits import DONE, FAILED, INTERRUPTED, USAGE, exit_code
 from pilotdht.cli.output import Output, show_error
 from pilotdht.errors import InvalidArgument, PilotError
 
-COMMANDS: Mapping[str, tuple[str, str]] = {
-    "daemon": ("daemon", "daemon"),
-    "bootstrap": ("bootstrap", "bootstrap"),
-    "status": ("status", "status"),
-    "info": ("status", "info"),
-    "set-hostname": ("status", "set_hostname"),
-    "set-tags": ("status", "set_tags"),
-    "find": ("find", "find"),
-    "peers": ("peers", "peers"),
-    "connections": ("peers", "connections"),
-    "disconnect": ("peers", "disconnect"),
-    "ping": ("ping", "ping"),
-    "traceroute": ("traceroute", "traceroute"),
-    "connect": ("connect", "connect"),
-    "send": ("messages", "send"),
-    "recv": ("messages", "recv"),
-    "listen": ("listen", "listen"),
-    "handshake": ("trust", "handshake"),
-    "pending": ("trust", "pending"),
-    "approve": ("trust", "approve"),
-    "reject": ("trust", "reject"),
-    "trust": ("trust", "trust"),
-    "untrust": ("trust", "untrust"),
-    "alias": ("alias", "alias"),
-    "dht": ("dht", "dht"),
-    "key": ("key", "key"),
-    "config": ("config", "config"),
-    "context": ("context", "context"),
-    "completion": ("completion", "completion"),
-    "version": ("version", "version"),
+SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
+    "This node": {
+        "daemon": ("daemon", "daemon"),
+        "bootstrap": ("bootstrap", "bootstrap"),
+        "status": ("status", "status"),
+        "info": ("status", "info"),
+        "set-hostname": ("status", "set_hostname"),
+        "set-tags": ("status", "set_tags"),
+        "key": ("key", "key"),
+        "config": ("config", "config"),
+    },
+    "Peers": {
+        "find": ("find", "find"),
+        "peers": ("peers", "peers"),
+        "connections": ("peers", "connections"),
+        "disconnect": ("peers", "disconnect"),
+        "ping": ("ping", "ping"),
+        "traceroute": ("traceroute", "traceroute"),
+        "connect": ("connect", "connect"),
+        "send": ("messages", "send"),
+        "recv": ("messages", "recv"),
+        "listen": ("listen", "listen"),
+        "alias": ("alias", "alias"),
+        "dht": ("dht", "dht"),
+    },
+    "Trust": {
+        "handshake": ("trust", "handshake"),
+        "pending": ("trust", "pending"),
+        "approve": ("trust", "approve"),
+        "reject": ("trust", "reject"),
+        "trust": ("trust", "trust"),
+        "untrust": ("trust", "untrust"),
+    },
+    "Groups and questions": {
+        "group": ("group", "group"),
+        "org": ("org", "org"),
+        "join": ("join", "join"),
+        "broadcast": ("events", "broadcast"),
+        "publish": ("events", "publish"),
+        "subscribe": ("events", "subscribe"),
+        "query": ("query", "query"),
+        "serve": ("serve", "serve"),
+    },
+    "This program": {
+        "context": ("context", "context"),
+        "completion": ("completion", "completion"),
+        "version": ("version", "version"),
+    },
 }
-"""Each top-level verb: its module in this package, and its name there."""
+"""Each top-level verb, under the heading where help lists it: its module in this package, and its name there."""
+
+COMMANDS: Mapping[str, tuple[str, str]] = {name: home for verbs in SECTIONS.values() for name, home in verbs.items()}
+"""All of them, in the order in which one meets them."""
 
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 _PREFIX = "pilotdht."
@@ -161,6 +182,18 @@ class Program(Family):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order in which one meets them."""
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs under their headings."""
+        width = max(len(name) for name in COMMANDS)
+        for heading, verbs in SECTIONS.items():
+            rows = []
+            for name in verbs:
+                command = self.get_command(ctx, name)
+                assert command is not None, "a listed command exists"
+                rows.append((name.ljust(width), command.get_short_help_str(formatter.width - 6 - width)))
+            with formatter.section(heading):
+                formatter.write_dl(rows)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load a verb."""

@@ -24,6 +24,7 @@ def _show(out: Output, info: InfoShape) -> None:
             ("Mesh", f"{joined}, {'serves others' if info['is_server'] else 'client only'}"),
             ("Peers", str(info["peers"])),
             ("Tunnels", str(info["connections"])),
+            ("Groups", ", ".join(group["name"] for group in info["groups"])),
             ("Records held", str(info["records"])),
             ("Listens on", ", ".join(info["listen"])),
             ("Endpoints", ", ".join(info["endpoints"])),

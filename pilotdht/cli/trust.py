@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
 from typing import cast
 
 import click
 
 from pilotdht.cli.arguments import HOST
+from pilotdht.cli.output import moment
 from pilotdht.cli.program import output, verb
 from pilotdht.cli.session import ask
 from pilotdht.daemon.shapes import PendingShape, TrustedShape, TrustShape
@@ -42,11 +42,7 @@ def _list(context: click.Context, path: str, key: str, *, search: str | None, em
 
 
 def _rows(entries: Sequence[TrustShape]) -> list[tuple[str, ...]]:
-    return [(entry["address"], entry["hostname"], _when(entry["since"]), entry["reason"]) for entry in entries]
-
-
-def _when(unix_s: float) -> str:
-    return datetime.datetime.fromtimestamp(unix_s, datetime.UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    return [(entry["address"], entry["hostname"], moment(entry["since"]), entry["reason"]) for entry in entries]
 
 
 @verb("handshake", example='pilotdht handshake agent-alpha "we work on the same report"', returns=TrustShape)

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
@@ -34,7 +35,7 @@ CONNECT_TIMEOUT_S = 2.0
 """A daemon on the same machine accepts at once or hangs."""
 
 CLOSE_TIMEOUT_S = 2.0
-"""How long closing a port is waited for."""
+"""How long closing a port, or taking a handler away, is waited for."""
 
 _READ_BYTES = 65536
 _CHUNK_BYTES = 65536
@@ -119,9 +120,20 @@ class ControlChannel:
             NoDaemon: none answers.
             PilotError: what the daemon says, at once or later.
         """
+        async with aclosing(self.held(f"/v1/listen?port={port}")) as lines:
+            async for data in lines:
+                yield data
+
+    async def held(self, path: str) -> AsyncGenerator[dict[str, object], None]:
+        """Yield the results of a verb that lasts as long as its request; closing the iterator waits for its end.
+
+        Raises:
+            NoDaemon: none answers.
+            PilotError: what the daemon says, at once or later.
+        """
         exchange = await self._connect()
         try:
-            await exchange.send_head("POST", f"/v1/listen?port={port}", [("Transfer-Encoding", "chunked")])
+            await exchange.send_head("POST", path, [("Transfer-Encoding", "chunked")])
             async for data in self._read_results(exchange):
                 yield data
         finally:
@@ -129,7 +141,7 @@ class ControlChannel:
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await exchange.send_end()
                     while await exchange.read_chunk() is not None:
-                        pass  # the answer ends when the port is closed
+                        pass  # the answer ends when the port is closed, the handler gone
             exchange.close()
 
     async def pipe(self, path: str) -> ControlPipe:

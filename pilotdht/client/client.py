@@ -29,6 +29,8 @@ from pilotdht.client.decode import (
     trace,
     trust_entry,
 )
+from pilotdht.client.group_verbs import GroupVerbs
+from pilotdht.client.query_verbs import QueryVerbs
 from pilotdht.daemon.shapes import (
     AliasesShape,
     AliasRemovedShape,
@@ -56,6 +58,7 @@ from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import parse_did
 from pilotdht.names.peer import Peer
 from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.tasks import TaskScope
 from pilotdht.trust.book import TrustEntry
 
 STDIO_PORT = 1000
@@ -124,7 +127,7 @@ class ClientStream:
         self._pipe.abort()
 
 
-class Client:
+class Client(GroupVerbs, QueryVerbs):
     """Talks to the daemon; ``async with Client() as client``."""
 
     def __init__(self, socket: Path | str | None = None) -> None:
@@ -133,9 +136,14 @@ class Client:
         Args:
             socket: the daemon's control socket; by default that of this user's daemon.
         """
+        QueryVerbs.__init__(self)
         self._channel = ControlChannel(socket)
+        self._scope = TaskScope("client")
 
     async def __aenter__(self) -> Self:
+        """Begin to answer questions, if there are handlers."""
+        await self._scope.__aenter__()
+        self._begin_serving()
         return self
 
     async def __aexit__(
@@ -144,7 +152,8 @@ class Client:
         await self.close()
 
     async def close(self) -> None:
-        """Close kept connections; safe to call twice."""
+        """Answer no more questions and close kept connections; safe to call twice."""
+        await self._scope.close()
         await self._channel.close()
 
     async def info(self) -> NodeInfo:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pilotdht.config.broadcast import BroadcastConfig
 from pilotdht.config.daemon import DaemonConfig
 from pilotdht.config.dht import DhtConfig
 from pilotdht.config.fields import Section, tunable
+from pilotdht.config.gossip import GossipConfig
 from pilotdht.config.net import NetConfig
+from pilotdht.config.query import QueryConfig
 from pilotdht.config.trust import TrustConfig
 from pilotdht.config.tunnel import TunnelConfig
 from pilotdht.errors import ConfigError
@@ -90,8 +93,17 @@ class Config(Section):
     tunnel: TunnelConfig = field(default_factory=TunnelConfig)
     """Links and streams."""
 
+    gossip: GossipConfig = field(default_factory=GossipConfig)
+    """Membership of groups."""
+
+    broadcast: BroadcastConfig = field(default_factory=BroadcastConfig)
+    """Messages to groups."""
+
     trust: TrustConfig = field(default_factory=TrustConfig)
     """Handshakes and the trust book."""
+
+    query: QueryConfig = field(default_factory=QueryConfig)
+    """Questions, answers, and answers kept for others."""
 
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     """The long-running process around a node; an embedded node does not read it."""

@@ -52,7 +52,12 @@ class DaemonConfig(Section):
     claim_timeout_s: float = tunable(
         10.0, unit="s", low=0.1, high=600.0, reason="a listener claims at once; a peer should not wait for a dead one"
     )
-    """Time for a listener to claim an incoming stream."""
+    """Time for a listener to claim an incoming stream, and for a program to claim a question."""
+
+    max_questions: int = tunable(
+        64, low=1, high=10_000, reason="as many as a node answers at one time; each has a connection of its own"
+    )
+    """Most questions at one time that a program may ask to be given."""
 
     metrics: Endpoint | None = tunable(
         None, reason="metrics are on the control socket; a port is opened when asked for"

@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from pilotdht.config.daemon import DaemonConfig
+from pilotdht.daemon.asking import QUERY_DOERS, stream
 from pilotdht.daemon.credentials import may_control, peer_user_id
+from pilotdht.daemon.feeds import Feeds
 from pilotdht.daemon.fields import Fields
+from pilotdht.daemon.group_handlers import GROUP_DOERS, GROUP_READERS
 from pilotdht.daemon.handlers import DOERS, READERS, Call, Handler, Surroundings
 from pilotdht.daemon.http import ClientGone, Exchange, HttpServer, as_pilot_error
 from pilotdht.daemon.metrics import DaemonMetrics, render
 from pilotdht.daemon.pipes import Pipes
+from pilotdht.daemon.questions import Questions
 from pilotdht.daemon.unix_socket import bind_control_socket, unlink_socket
 from pilotdht.daemon.verbs import NodeVerbs
 from pilotdht.errors import ConfigError, NotTrusted, Overloaded, UsageError
@@ -28,7 +33,11 @@ CLOSE_TIMEOUT_S = 0.5
 """Time that running requests have to end when the daemon stops."""
 
 STREAMS_PREFIX = "/v1/streams/"
+ANSWERS_PREFIX = "/v1/query/answers/"
 METRICS_PATH = "/metrics"
+
+_READERS = {**READERS, **GROUP_READERS}
+_DOERS = {**DOERS, **GROUP_DOERS, **QUERY_DOERS}
 
 
 class Control:
@@ -40,6 +49,14 @@ class Control:
         self._around = around
         self._metrics = metrics
         self._pipes = Pipes(node, config=config, metrics=metrics)
+        self._questions = Questions(node, config=config, metrics=metrics)
+        feeds = Feeds(node)
+        self._streams: Mapping[str, Callable[[Exchange, Fields], Awaitable[None]]] = {
+            "/v1/receive": self._pipes.receive,
+            "/v1/groups/subscribe": feeds.subscribe,
+            "/v1/groups/changes": feeds.changes,
+            "/v1/query/stream": partial(stream, node),
+        }
         self._control = HttpServer(self._serve, admit=self._admit, config=config, metrics=metrics)
         self._exporter = HttpServer(self._serve_metrics, admit=self._admit_to_metrics, config=config, metrics=metrics)
 
@@ -55,6 +72,7 @@ class Control:
             listening = bind_control_socket(path)
             stack.callback(unlink_socket, path, os.stat(path).st_ino)
             stack.callback(self._pipes.close)
+            stack.callback(self._questions.close)
             unix_server = await asyncio.start_unix_server(self._control.accept, sock=listening)
             stack.push_async_callback(self._control.close, timeout_s=CLOSE_TIMEOUT_S)
             stack.callback(unix_server.close)
@@ -111,7 +129,9 @@ class Control:
     async def _route(self, exchange: Exchange) -> None:
         """Find out what is asked and have it done."""
         method, path = exchange.request.method, exchange.request.path
-        if (method == "GET" and (handler := READERS.get(path))) or (method == "POST" and (handler := DOERS.get(path))):
+        if (method == "GET" and (handler := _READERS.get(path))) or (
+            method == "POST" and (handler := _DOERS.get(path))
+        ):
             await self._answer(exchange, handler)
         elif method == "GET" and path == METRICS_PATH:
             await self._tell_metrics(exchange)
@@ -119,10 +139,14 @@ class Control:
             await self._pipes.dial(exchange)
         elif method == "POST" and path.startswith(STREAMS_PREFIX):
             await self._pipes.claim(exchange, path.removeprefix(STREAMS_PREFIX))
+        elif method == "POST" and path.startswith(ANSWERS_PREFIX):
+            await self._questions.answer(exchange, path.removeprefix(ANSWERS_PREFIX))
         elif method == "POST" and path == "/v1/listen":
             await self._pipes.listen(exchange)
-        elif method == "POST" and path == "/v1/receive":
-            await self._pipes.receive(exchange, await self._fields(exchange))
+        elif method == "POST" and path == "/v1/query/serve":
+            await self._questions.serve(exchange)
+        elif method == "POST" and (serve := self._streams.get(path)):
+            await serve(exchange, await self._fields(exchange))
         else:
             self._metrics.requests_failed.inc()
             wrong = UsageError(

@@ -15,6 +15,7 @@ from pilotdht.errors import (
     InternalError,
     KeyChanged,
     NodeClosed,
+    NoQuorum,
     NotFound,
     NotTrusted,
     Overloaded,
@@ -43,6 +44,7 @@ class ErrorEnvelope(TypedDict):
     message: str
     hint: str
     claims: NotRequired[list[str]]
+    split: NotRequired[list[tuple[str, int]]]
 
 
 _HTTP_STATUS: tuple[tuple[type[PilotError], int], ...] = (  # the first class that fits counts
@@ -75,6 +77,8 @@ def error_envelope(error: PilotError) -> ErrorEnvelope:
     }
     if isinstance(error, Ambiguous):
         envelope["claims"] = list(error.claims)
+    if isinstance(error, NoQuorum):
+        envelope["split"] = list(error.split)
     return envelope
 
 
@@ -102,4 +106,13 @@ def parse_error(envelope: Mapping[str, object]) -> PilotError:
         claims = envelope.get("claims")
         texts = tuple(str(claim) for claim in claims) if isinstance(claims, list) else ()
         return kind(message, claims=texts, hint=hint)
+    if issubclass(kind, NoQuorum):
+        return kind(message, split=tuple(_split(envelope.get("split"))), hint=hint)
     return kind(message or "the daemon failed without saying why", hint=hint or None)
+
+
+def _split(value: object) -> Iterator[tuple[str, int]]:
+    """Yield the pairs of a text and a number that a list holds."""
+    for pair in value if isinstance(value, list) else ():
+        if isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and isinstance(pair[1], int):
+            yield pair[0][:MAX_TEXT_CHARS], pair[1]

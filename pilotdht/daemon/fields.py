@@ -11,12 +11,16 @@ import binascii
 import difflib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from typing import TypeVar
 
 from pilotdht.errors import InvalidArgument
 
 MAX_TARGET_CHARS = 256
 MAX_TIMEOUT_S = 86_400.0
+
+EnumT = TypeVar("EnumT", bound=Enum)
 
 
 class Fields:
@@ -62,9 +66,15 @@ class Fields:
             raise InvalidArgument(f"{name} must be true or false")
         return value
 
-    def texts(self, name: str, *, most: int, most_chars: int = MAX_TARGET_CHARS) -> tuple[str, ...]:
-        """Return a list of texts."""
-        value = self._take(name, None)
+    def optional_text(self, name: str, *, most_chars: int = MAX_TARGET_CHARS) -> str | None:
+        """Return a text, or ``None`` when the field is absent or null."""
+        return None if self._is_absent(name) else self.text(name, most_chars=most_chars)
+
+    def texts(
+        self, name: str, default: Sequence[str] | None = None, *, most: int, most_chars: int = MAX_TARGET_CHARS
+    ) -> tuple[str, ...]:
+        """Return a list of texts; without a default it must be there."""
+        value = self._take(name, None if default is None else list(default))
         if (
             not isinstance(value, list)
             or len(value) > most
@@ -73,6 +83,18 @@ class Fields:
             raise InvalidArgument(f"{name} must be a list of at most {most} texts")
         return tuple(value)
 
+    def optional_texts(self, name: str, *, most: int) -> tuple[str, ...] | None:
+        """Return a list of texts, or ``None`` when the field is absent or null."""
+        return None if self._is_absent(name) else self.texts(name, most=most)
+
+    def choice(self, name: str, kind: type[EnumT], default: EnumT | None = None) -> EnumT:
+        """Return the member of an enumeration whose lower-case name is given."""
+        text = self.text(name, None if default is None else default.name.lower())
+        found = next((member for member in kind if member.name.lower() == text), None)
+        if found is None:
+            raise InvalidArgument(f"{name} must be one of {', '.join(member.name.lower() for member in kind)}")
+        return found
+
     def integer(self, name: str, default: int | None = None, *, low: int, high: int) -> int:
         """Return a whole number in ``low..high``."""
         value = self._take(name, default)
@@ -80,25 +102,38 @@ class Fields:
             raise InvalidArgument(f"{name} must be a whole number in {low}..{high}")
         return value
 
+    def optional_integer(self, name: str, *, low: int, high: int) -> int | None:
+        """Return a whole number in ``low..high``, or ``None`` when the field is absent or null."""
+        return None if self._is_absent(name) else self.integer(name, low=low, high=high)
+
     def port(self, default: int | None = None) -> int:
         """Return the field ``port``: a virtual port."""
         return self.integer("port", default, low=1, high=65535)
 
-    def seconds(self, name: str, default: float) -> float:
+    def seconds(self, name: str, default: float, *, most_s: float = MAX_TIMEOUT_S) -> float:
         """Return a duration."""
         value = self._take(name, default)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise InvalidArgument(f"{name} must be a number of seconds")
-        if not math.isfinite(value) or not 0 < value <= MAX_TIMEOUT_S:
-            raise InvalidArgument(f"{name} must be more than 0 and at most {MAX_TIMEOUT_S:.0f} seconds")
+        if not math.isfinite(value) or not 0 < value <= most_s:
+            raise InvalidArgument(f"{name} must be more than 0 and at most {most_s:.0f} seconds")
         return float(value)
 
     def optional_seconds(self, name: str) -> float | None:
         """Return a duration, or ``None`` when the field is absent or null."""
-        if self._values.get(name) is None:
-            self._take(name, "")
-            return None
-        return self.seconds(name, 0.0)
+        return None if self._is_absent(name) else self.seconds(name, 0.0)
+
+    def json_value(self, name: str) -> object:
+        """Return a field as it is; null too."""
+        if name not in self._values:
+            raise InvalidArgument(f"{name} is missing")
+        self._known.append(name)
+        return self._values[name]
+
+    def has(self, name: str) -> bool:
+        """Return whether a field was given; it counts as known."""
+        self._known.append(name)
+        return name in self._values
 
     def data(self, name: str) -> bytes:
         """Return bytes given as base64."""
@@ -121,6 +156,10 @@ class Fields:
                 near = difflib.get_close_matches(name, self._known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known fields: {', '.join(self._known) or 'none'}"
                 raise InvalidArgument(f"unknown field {name[:80]!r}", hint=hint)
+
+    def _is_absent(self, name: str) -> bool:
+        self._known.append(name)
+        return self._values.get(name) is None
 
     def _take(self, name: str, default: object) -> object:
         """Return a field's value and remember that it is known."""

@@ -21,6 +21,7 @@ from pilotdht.daemon.encode import (
     tunnel_shape,
 )
 from pilotdht.daemon.fields import Fields
+from pilotdht.daemon.group_encode import group_shape
 from pilotdht.daemon.paths import Paths
 from pilotdht.daemon.shapes import (
     AliasesShape,
@@ -47,6 +48,7 @@ from pilotdht.daemon.shapes import (
 )
 from pilotdht.daemon.verbs import NodeVerbs
 from pilotdht.errors import TimedOut
+from pilotdht.gossip.values import GroupKind
 
 MAX_TAGS = 8
 MAX_PEERS = 10_000
@@ -101,6 +103,7 @@ async def info(call: Call) -> InfoShape:
         "peers": facts.peers,
         "connections": facts.connections,
         "records": facts.records,
+        "groups": [group_shape(group) for group in call.node.groups()],
         "version": facts.version,
         "pid": call.around.pid,
         "socket": str(call.around.paths.socket),
@@ -186,6 +189,10 @@ async def hostnames(call: Call) -> HostnamesShape:
     known = [entry.hostname for entry in (*call.node.trusted(), *call.node.pending())]
     known += [connection.hostname for connection in call.node.connections()]
     known += call.node.aliases()
+    for info in call.node.groups():
+        if info.kind is GroupKind.ORG:
+            members = call.node.group(info.name).members()
+            known += [f"{member.hostname}.{info.name}" for member in members if member.hostname and not member.is_self]
     return {"hostnames": sorted({name for name in known if name})[:MAX_HOSTNAMES]}
 
 

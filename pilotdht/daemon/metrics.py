@@ -21,7 +21,10 @@ class DaemonMetrics:
             "pilotdht_daemon_requests_total", "Control requests answered, by outcome.", ["outcome"], registry=registry
         )
         refused = Counter(
-            "pilotdht_daemon_refused_total", "Control connections closed, by reason.", ["reason"], registry=registry
+            "pilotdht_daemon_refused_total",
+            "Control connections, streams and questions refused, by reason.",
+            ["reason"],
+            registry=registry,
         )
         self.requests_ok = requests.labels("ok")
         """Requests that succeeded."""
@@ -39,6 +42,8 @@ class DaemonMetrics:
         """Connections that do not speak HTTP."""
         self.refused_unclaimed = refused.labels("unclaimed")
         """Incoming streams that their listener did not claim."""
+        self.refused_questions = refused.labels("questions")
+        """Questions that their program did not claim, or had no room for."""
         self.connections = Gauge(
             "pilotdht_daemon_connections", "Open connections to the control socket.", registry=registry
         )

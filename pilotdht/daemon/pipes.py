@@ -9,32 +9,26 @@ as a pipe.
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
-from urllib.parse import parse_qsl
 
 from pilotdht.config.daemon import DaemonConfig
 from pilotdht.daemon.encode import message_shape
-from pilotdht.daemon.envelope import error_envelope, ok_envelope
+from pilotdht.daemon.envelope import error_envelope
 from pilotdht.daemon.fields import Fields
 from pilotdht.daemon.frames import EOF_EVENT, control_frame, data_frame
 from pilotdht.daemon.handlers import STDIO_PORT
 from pilotdht.daemon.http import ClientGone, Exchange, as_pilot_error, first_error
+from pilotdht.daemon.lines import Lines, query_fields
 from pilotdht.daemon.metrics import DaemonMetrics
+from pilotdht.daemon.people import person_of
 from pilotdht.daemon.shapes import IncomingShape
 from pilotdht.daemon.verbs import NodeVerbs
-from pilotdht.errors import InvalidArgument, NotFound, PilotError
-from pilotdht.identity.address import Address
-from pilotdht.identity.ids import PublicKey
-from pilotdht.identity.keys import did_of
+from pilotdht.errors import NotFound
 from pilotdht.tunnel.byte_stream import ByteStream
 
-MAX_QUERY_CHARS = 2048
 MAX_MESSAGES = 1_000_000
 
 PIPE_TYPE = "application/vnd.pilotdht.frames"
-LINES_TYPE = "application/x-ndjson"
 
 
 class Pipes:
@@ -53,7 +47,7 @@ class Pipes:
 
     async def dial(self, exchange: Exchange) -> None:
         """Open a stream to ``?target=…&port=…&timeout_s=…`` and be its pipe."""
-        fields = _query_fields(exchange.request.query)
+        fields = query_fields(exchange.request.query)
         target, port = fields.target(), fields.port(STDIO_PORT)
         timeout_s = fields.seconds("timeout_s", 10.0)
         fields.finish()
@@ -74,10 +68,10 @@ class Pipes:
 
         The request's body is empty and stays open: ending it closes the port, and the answer ends when it is closed.
         """
-        fields = _query_fields(exchange.request.query)
+        fields = query_fields(exchange.request.query)
         port = fields.port()
         fields.finish()
-        lines = _Lines(exchange)
+        lines = Lines(exchange)
         offered: list[str] = []
 
         async def work() -> None:
@@ -104,7 +98,7 @@ class Pipes:
         port, count = fields.port(STDIO_PORT), fields.integer("count", MAX_MESSAGES, low=1, high=MAX_MESSAGES)
         timeout_s = fields.optional_seconds("timeout_s")
         fields.finish()
-        lines = _Lines(exchange)
+        lines = Lines(exchange)
 
         async def work() -> None:
             for _ in range(count):
@@ -122,12 +116,12 @@ class Pipes:
         name = secrets.token_hex(8)
         timer = asyncio.get_running_loop().call_later(self._config.claim_timeout_s, self._drop_unclaimed, name)
         self._unclaimed[name] = (stream, timer)
-        address, hostname = self._describe(stream.peer)
+        peer = person_of(self._node, stream.peer)
         return {
             "stream": name,
-            "peer": did_of(stream.peer),
-            "address": address,
-            "hostname": hostname,
+            "peer": peer["did"],
+            "address": peer["address"],
+            "hostname": peer["hostname"],
             "port": stream.port,
         }
 
@@ -138,19 +132,12 @@ class Pipes:
         self._metrics.refused_unclaimed.inc()
         stream.abort()
 
-    def _describe(self, peer: PublicKey) -> tuple[str, str]:
-        """Return a peer's address and the hostname it is known by, or empty."""
-        address = Address.of_public_key(peer, network=self._node.info().address.network)
-        names = {entry.address: entry.hostname for entry in self._node.trusted()}
-        names |= {connection.address: connection.hostname for connection in self._node.connections()}
-        return str(address), names.get(address, "")
-
     async def _pump(self, stream: ByteStream, exchange: Exchange) -> None:
         """Carry bytes both ways until both sides have ended; a client that vanishes aborts the stream."""
-        address, _ = self._describe(stream.peer)
+        peer = person_of(self._node, stream.peer)
         is_clean = False
         try:
-            await exchange.start(PIPE_TYPE, [("pilotdht-address", address), ("pilotdht-peer", did_of(stream.peer))])
+            await exchange.start(PIPE_TYPE, [("pilotdht-address", peer["address"]), ("pilotdht-peer", peer["did"])])
             is_clean = await _carry(stream, exchange)
             if is_clean:
                 await stream.close()
@@ -188,49 +175,3 @@ async def _carry(stream: ByteStream, exchange: Exchange) -> bool:
         await exchange.finish()
         return False
     return True
-
-
-class _Lines:
-    """An answer of one JSON object a line."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-
-    async def write(self, data: Mapping[str, object]) -> None:
-        """Send one result."""
-        await self._write_line(dict(ok_envelope(data)))
-
-    async def run(
-        self, work: Callable[[], Awaitable[None]], *, until: Callable[[], Awaitable[None]] | None = None
-    ) -> None:
-        """Run ``work`` while the client wants it; end the answer, with the error as its last line if there was one."""
-        try:
-            await self._exchange.while_wanted(work, until=until)
-        except PilotError as error:
-            if not self._exchange.is_started:
-                raise
-            await self._write_line(dict(error_envelope(error)))
-        if not self._exchange.is_started:
-            await self._exchange.start(LINES_TYPE)
-        await self._exchange.finish()
-
-    async def _write_line(self, content: Mapping[str, object]) -> None:
-        if not self._exchange.is_started:
-            await self._exchange.start(LINES_TYPE)
-        await self._exchange.write(json.dumps(content).encode() + b"\n")
-
-
-def _query_fields(query: str) -> Fields:
-    """Read the query string as fields; numbers are recognised by their form."""
-    if len(query) > MAX_QUERY_CHARS:
-        raise InvalidArgument("the query is too long")
-    values: dict[str, object] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True):
-        if name == "target":
-            values[name] = text
-            continue
-        try:
-            values[name] = int(text) if text.isdecimal() else float(text)
-        except ValueError as error:
-            raise InvalidArgument(f"{name[:80]} must be a number") from error
-    return Fields(values)

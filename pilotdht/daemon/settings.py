@@ -23,9 +23,12 @@ from pilotdht.wire.endpoint import Endpoint, parse_endpoint
 
 PREFIX = "PILOTDHT_"
 RESERVED = frozenset(
-    {"HOME", "SOCKET", "CONFIG", "PYTHON", "PASSPHRASE_FILE", "PEER_ADDRESS", "PEER_HOSTNAME", "PEER_ID"}
+    {"HOME", "SOCKET", "CONFIG", "PYTHON", "PASSPHRASE_FILE", "TOKEN", "INVITATION"}
+    | {f"PEER_{name}" for name in ("ADDRESS", "HOSTNAME", "ID")}
+    | {f"QUESTION_{name}" for name in ("DID", "ADDRESS", "HOSTNAME", "CAPABILITY", "GROUP", "FORM")}
 )
-"""Names in the environment that say where things are, what runs, or who is calling: not how the node behaves."""
+"""Names in the environment that say where things are, what runs, what is secret, or who is calling or asking: not how
+the node behaves."""
 
 MAX_FILE_BYTES = 1 << 20
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+from pilotdht.daemon.group_shapes import GroupShape
+
 
 class InfoShape(TypedDict):
     """The node about itself, and the daemon around it."""
@@ -23,6 +25,7 @@ class InfoShape(TypedDict):
     peers: int
     connections: int
     records: int
+    groups: list[GroupShape]
     version: str
     pid: int
     socket: str

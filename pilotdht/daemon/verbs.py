@@ -8,6 +8,7 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
+from pilotdht.daemon.group_verbs import GroupVerbs, QueryVerbs
 from pilotdht.identity.address import Address
 from pilotdht.names.peer import Peer
 from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
@@ -15,7 +16,7 @@ from pilotdht.trust.book import TrustEntry
 from pilotdht.tunnel.byte_stream import ByteStream
 
 
-class NodeVerbs(Protocol):
+class NodeVerbs(GroupVerbs, QueryVerbs, Protocol):
     """The verbs of a node."""
 
     @property

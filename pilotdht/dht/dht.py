@@ -7,9 +7,9 @@ on top.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from pilotdht.config.dht import DhtConfig
 from pilotdht.dht.density import CONTACTS_COUNTED, estimated_nodes
@@ -27,6 +27,7 @@ from pilotdht.dht.role import Role
 from pilotdht.dht.routing import KnownContact, RoutingTable
 from pilotdht.dht.search import Searcher
 from pilotdht.dht.sequence import SequenceClock
+from pilotdht.dht.shared_reads import SharedReads
 from pilotdht.dht.snapshot import Snapshot, snapshot_untrusted
 from pilotdht.dht.store import RecordStore
 from pilotdht.dht.writes import PutReport, Writer
@@ -37,10 +38,10 @@ from pilotdht.net.doors import Doors
 from pilotdht.net.outcomes import Answer, Sender
 from pilotdht.tasks import TaskScope
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import FindNode, Ping
+from pilotdht.wire.dht_messages import FindNode, Ping
+from pilotdht.wire.group_records import group_entry_key
+from pilotdht.wire.groups import GroupId
 from pilotdht.wire.records import RecordKey, SignedRecord, signed_record_untrusted, tag_key
-
-T = TypeVar("T")
 
 RESTORED_AT_ONCE = 32
 """Restored records checked before other work has its turn: about 4 ms."""
@@ -93,7 +94,7 @@ class Dht:
         self._is_reachable = is_reachable
         self._role = Role(config.mode)
         self._prefixes = PrefixRule(are_private_exempt=True)
-        self._reads: dict[object, asyncio.Future[object]] = {}
+        self._reads = SharedReads()
         self._restored: list[tuple[bytes, Any]] = []
         self._has_changed = False
         self._mesh_size = 1
@@ -255,7 +256,7 @@ class Dht:
         """
         wanted = self._config.quorum if quorum is None else max(1, quorum)
         read = partial(self._find_record, key, signer=signer, quorum=wanted)
-        return await self._merged(("record", key, signer, wanted), read)
+        return await self._reads.run(("record", key, signer, wanted), read)
 
     def published(self, name: str) -> SignedRecord | None:
         """Return what enough holders took last of a publication of ours; absent before that."""
@@ -269,7 +270,7 @@ class Dht:
             Overloaded: too many requests of this node wait already.
             NodeClosed: the node was closed.
         """
-        entries, _ = await self._merged(("entries", key, limit), partial(self._get_entries, key, limit))
+        entries, _ = await self._reads.run(("entries", key, limit), partial(self._get_entries, key, limit))
         return entries
 
     async def get_tag(self, tag: str, *, limit: int = 256) -> list[SignedRecord]:
@@ -279,12 +280,33 @@ class Dht:
             Overloaded: too many requests of this node wait already.
             NodeClosed: the node was closed.
         """
+        return await self.get_sharded(lambda shard: tag_key(tag, shard=shard, network=self._network), limit=limit)
+
+    async def get_group(self, group: GroupId, *, is_keyed: bool, limit: int = 256) -> list[SignedRecord]:
+        """Return up to ``limit`` live entries of a group; of a keyed one those with certificates of its key.
+
+        Raises:
+            Overloaded: too many requests of this node wait already.
+            NodeClosed: the node was closed.
+        """
+        shard_key = partial(group_entry_key, group, is_keyed=is_keyed, network=self._network)
+        return await self.get_sharded(lambda shard: shard_key(shard=shard), limit=limit)
+
+    async def get_sharded(self, shard_key: Callable[[int], RecordKey], *, limit: int = 256) -> list[SignedRecord]:
+        """Return up to ``limit`` live entries over as many shards as are in use, the newest of each signer.
+
+        Args:
+            shard_key: the key of a shard, by its number.
+            limit: most entries to return.
+
+        Raises:
+            Overloaded: too many requests of this node wait already.
+            NodeClosed: the node was closed.
+        """
         found: dict[PublicKey, SignedRecord] = {}
         for shard in range(self._config.max_shards):
-            key = tag_key(tag, shard=shard, network=self._network)
-            wanted = limit - len(found)
-            read = partial(self._get_entries, key, wanted)
-            entries, most = await self._merged(("entries", key, wanted), read)
+            key, wanted = shard_key(shard), limit - len(found)
+            entries, most = await self._reads.run(("entries", key, wanted), partial(self._get_entries, key, wanted))
             for entry in entries:
                 found.setdefault(entry.record.public_key, entry)
             if len(found) >= limit or most < NEARLY_FULL * self._config.entries_per_key:
@@ -410,27 +432,6 @@ class Dht:
 
     async def _refresh(self, target: NodeId) -> None:
         await self._find_node(target, None, "refresh")
-
-    async def _merged(self, question: object, read: Callable[[], Awaitable[T]]) -> T:
-        """Run ``read`` once for all who ask the same at the same time; the next takes over when the first gives up."""
-        while (running := self._reads.get(question)) is not None:
-            await asyncio.wait([running])
-            if not running.cancelled():
-                return cast("T", running.result())
-        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._reads[question] = future
-        try:
-            result = await read()
-            future.set_result(result)
-            return result
-        except Exception as error:
-            future.set_exception(error)
-            future.exception()  # those who wait, if any, take it; nobody is blamed when none does
-            raise
-        finally:
-            if not future.done():
-                future.cancel()
-            del self._reads[question]
 
     async def _take_restored(self) -> None:
         restored, self._restored = self._restored, []

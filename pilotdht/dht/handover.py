@@ -19,7 +19,8 @@ from pilotdht.errors import PilotError
 from pilotdht.identity.ids import NodeId
 from pilotdht.net.outcomes import Answered
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import FindNode, Nodes, Request, Store, StoreEntry
+from pilotdht.wire.dht_messages import FindNode, Nodes, Store, StoreEntry
+from pilotdht.wire.message import Request
 
 GIVEN_REMEMBERED = 4096
 """Newcomers that are not given records a second time."""

@@ -18,7 +18,7 @@ from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import NODE_ID_BITS, NodeId, distance
 from pilotdht.net.outcomes import Sender
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import (
+from pilotdht.wire.dht_messages import (
     MAX_ENTRIES,
     FindEntries,
     FindNode,
@@ -31,7 +31,7 @@ from pilotdht.wire.messages import (
     Stored,
     StoreEntry,
 )
-from pilotdht.wire.records import NameClaim, RecordKey, SignedRecord, TagEntry, signed_record_untrusted
+from pilotdht.wire.records import Entry, RecordKey, SignedRecord, signed_record_untrusted
 
 
 class Holder:
@@ -121,9 +121,11 @@ class Holder:
         record = signed.record
         if record.key != key or record.network != self._network:
             return StoreCode.INVALID
-        if isinstance(record, NameClaim | TagEntry) is not is_entry:
+        if isinstance(record, Entry) is not is_entry:
             return StoreCode.INVALID
         unix_time = self._unix_time()
+        if not record.is_backed(unix_time):
+            return StoreCode.INVALID
         bits_beyond = 0 if is_entry else self._bits_beyond(key)
         if bits_beyond > 0:
             is_kept = self._store.put_copy(signed, bits_beyond=bits_beyond, unix_time=unix_time)

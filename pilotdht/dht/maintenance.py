@@ -21,7 +21,7 @@ from pilotdht.errors import PilotError
 from pilotdht.identity.ids import NODE_ID_BITS, NODE_ID_BYTES, NodeId
 from pilotdht.net.outcomes import Sender, Silent, Slow
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import Ping
+from pilotdht.wire.dht_messages import Ping
 
 LookUp = Callable[[NodeId], Coroutine[Any, Any, object]]
 """Looks up a point of the key space, for its effect on the table."""

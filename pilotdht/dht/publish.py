@@ -1,7 +1,7 @@
 """Keeping this node's own records alive: only their publisher refreshes them, at half their lifetime.
 
 Each publication has a name, and a function that makes its record anew for every refresh, so that it says what is true
-then. Sequence numbers only rise. A tag whose holders are full moves on to the next shard.
+then. Sequence numbers only rise. An entry of a tag or group whose holders are full moves on to the next shard.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pilotdht.dht.store import WITHDRAWAL_TTL_S
 from pilotdht.dht.writes import PutReport, Writer
 from pilotdht.errors import InternalError, PilotError
 from pilotdht.identity.keys import KeyPair
-from pilotdht.wire.records import NodeRecord, Record, SignedRecord, TagEntry, sign_record
+from pilotdht.wire.records import NodeRecord, Record, ShardedEntry, SignedRecord, sign_record
 
 MAX_RETRY_FACTOR = 64
 
@@ -49,7 +49,7 @@ class Publication:
     retry_s: float
     """Delay after the next failure."""
     shard: int = 0
-    """Where a tag's entry was taken last."""
+    """Where a sharded entry was taken last."""
     last: SignedRecord | None = None
     """What was written last; absent before the first time."""
     mesh_size: int = 0
@@ -200,7 +200,7 @@ class Publisher:
 
     async def _put(self, held: Publication) -> PutReport:
         record = held.build(self._sequence.next_ms(self._unix_time()))
-        if held.shard and isinstance(record, TagEntry):
+        if held.shard and isinstance(record, ShardedEntry):
             record = replace(record, shard=held.shard)
         try:
             held.last = sign_record(self._keys, record)
@@ -210,7 +210,7 @@ class Publisher:
 
     def _move_on(self, held: Publication) -> SignedRecord | None:
         """Go to the next shard and return what was written to the one before; absent when there is no next."""
-        if held.last is None or not isinstance(held.last.record, TagEntry):
+        if held.last is None or not isinstance(held.last.record, ShardedEntry):
             return None
         if held.shard + 1 >= self._config.max_shards:
             return None

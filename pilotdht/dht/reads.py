@@ -16,7 +16,8 @@ from pilotdht.dht.writes import Writer
 from pilotdht.identity.ids import PublicKey, distance
 from pilotdht.net.outcomes import Answered
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import FindEntries, FindRecord, FoundEntries, FoundRecord, Reply
+from pilotdht.wire.dht_messages import FindEntries, FindRecord, FoundEntries, FoundRecord
+from pilotdht.wire.message import Reply
 from pilotdht.wire.records import RecordKey, SignedRecord
 
 

@@ -8,7 +8,7 @@ from typing import Protocol, Self, TypeVar
 
 from pilotdht.net.outcomes import Outcome, Sender
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import Reply, Request
+from pilotdht.wire.message import Reply, Request
 
 RequestT = TypeVar("RequestT", bound=Request)
 

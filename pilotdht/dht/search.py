@@ -18,7 +18,8 @@ from pilotdht.errors import Overloaded
 from pilotdht.identity.ids import NodeId
 from pilotdht.net.outcomes import Answer, Answered, Outcome, Slow
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import FoundEntries, FoundRecord, Nodes, Reply, Request
+from pilotdht.wire.dht_messages import FoundEntries, FoundRecord, Nodes
+from pilotdht.wire.message import Reply, Request
 
 OnReply = Callable[[Contact, Reply], bool]
 """Takes a reply; true when whoever looks has what it wants."""

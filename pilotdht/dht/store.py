@@ -27,13 +27,13 @@ from pilotdht.config.dht import DhtConfig
 from pilotdht.dht.cache import RecordCache
 from pilotdht.dht.prefixes import Prefix
 from pilotdht.identity.ids import NodeId, PublicKey
-from pilotdht.wire.messages import StoreCode
+from pilotdht.wire.dht_messages import StoreCode
 from pilotdht.wire.records import (
     CLOCK_SKEW_S,
     FINAL_SEQUENCE,
     MAX_RECORD_BYTES,
+    Entry,
     RecordKey,
-    RecordKind,
     SignedRecord,
 )
 
@@ -42,8 +42,6 @@ SLOT_OVERHEAD_BYTES = 400
 
 WITHDRAWAL_TTL_S = 1
 """A record with this lifetime says that its signer has gone; nothing else is published for so short a time."""
-
-_RECORD_KINDS = (RecordKind.NODE, RecordKind.REVOKED)
 
 
 class Held:
@@ -78,7 +76,7 @@ class Held:
         """Unix time at which it is void."""
         self.forget_s = max(record.expires_s, record.issued_ms / 1000 + record.max_ttl_s)
         """Unix time by which every older record of the signer is void as well."""
-        self.is_record = record.kind in _RECORD_KINDS
+        self.is_record = not isinstance(record, Entry)
         """A NODE record or revocation; else one entry of many."""
         self.is_withdrawal = record.ttl_s <= WITHDRAWAL_TTL_S
         """It says that its signer has gone."""

@@ -14,13 +14,12 @@ from pilotdht.identity.ids import PublicKey
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.records import (
     CLOCK_SKEW_S,
-    NameClaim,
+    Entry,
     NodeRecord,
     Record,
     RecordKey,
     Revocation,
     SignedRecord,
-    TagEntry,
     signed_record_untrusted,
 )
 
@@ -209,7 +208,7 @@ class EntryTally:
             self._reject(error.reason)
             return
         record = signed.record
-        if record.key != self._key or record.network != self._network or not isinstance(record, NameClaim | TagEntry):
+        if record.key != self._key or record.network != self._network or not isinstance(record, Entry):
             self._reject("read_misplaced")
             return
         if is_withdrawal(record) or not record.is_live(self._unix_time):

@@ -19,8 +19,9 @@ from pilotdht.identity.ids import NodeId, distance
 from pilotdht.net.outcomes import Answered, Outcome, Slow
 from pilotdht.tasks import TaskScope
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import FindNode, Request, Store, StoreCode, Stored, StoreEntry
-from pilotdht.wire.records import NameClaim, SignedRecord, TagEntry
+from pilotdht.wire.dht_messages import FindNode, Store, StoreCode, Stored, StoreEntry
+from pilotdht.wire.message import Request
+from pilotdht.wire.records import Entry, SignedRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +206,6 @@ class Writer:
 def write_request(signed: SignedRecord, token: bytes) -> Request:
     """Return the request that asks a holder to keep ``signed``."""
     key = signed.record.key
-    if isinstance(signed.record, NameClaim | TagEntry):
+    if isinstance(signed.record, Entry):
         return StoreEntry(key, token, signed.wire)
     return Store(key, token, signed.wire)

@@ -64,6 +64,11 @@ class KeyPair:
         return self._private
 
     @property
+    def seed(self) -> bytes:
+        """The 32-byte seed of RFC 8032, section 5.1.5: as good as the key pair itself."""
+        return self._private.private_bytes_raw()
+
+    @property
     def address(self) -> Address:
         """The virtual address on the public mesh."""
         return Address.of_node_id(self.node_id)

@@ -1,6 +1,7 @@
-"""Which texts may be a hostname, a tag or a service name.
+"""Which texts may be a hostname, a group's name, a tag or a service name.
 
-Hostnames follow RFC 1123 labels in lower case, so that they can appear in URLs; tags allow a little more.
+Hostnames follow RFC 1123 labels in lower case, so that they can appear in URLs; so do the names of groups, as that of
+an org ends its members' hostnames. Tags allow a little more.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ def is_hostname(text: object) -> bool:
     return isinstance(text, str) and _HOSTNAME.fullmatch(text) is not None
 
 
+def is_group_name(text: object) -> bool:
+    """Return whether ``text`` is a group's name: of the same form as a hostname."""
+    return is_hostname(text)
+
+
 def is_tag(text: object) -> bool:
     """Return whether ``text`` is a tag or service name: 1..32 lower-case letters, digits, ``. _ : -``."""
     return isinstance(text, str) and _TAG.fullmatch(text) is not None
@@ -35,6 +41,19 @@ def check_hostname(text: str) -> str:
     if not is_hostname(text):
         raise InvalidArgument(
             f"{text[:80]!r} is not a hostname", hint="use 1 to 63 lower-case letters, digits and inner hyphens"
+        )
+    return text
+
+
+def check_group_name(text: str) -> str:
+    """Return ``text`` when it is a group's name.
+
+    Raises:
+        InvalidArgument: it is not.
+    """
+    if not is_group_name(text):
+        raise InvalidArgument(
+            f"{text[:80]!r} is not a group's name", hint="use 1 to 63 lower-case letters, digits and inner hyphens"
         )
     return text
 

@@ -23,6 +23,8 @@ class Source(Enum):
     """A local alias."""
     TRUST = "trust book"
     """The name of a peer that this node trusts."""
+    ORG = "org"
+    """The name of a member of an org that this node is in."""
     PIN = "pinned name"
     """A hostname that was resolved before, and still belongs to the same key."""
     CLAIM = "name claim"

@@ -1,6 +1,7 @@
 """From what a person writes to a key: the resolution order, pins, and loud errors where a name is not certain.
 
-The order: did:key or address literal, local alias, name of a trusted peer, then claims in the DHT. A claim counts when
+The order: did:key or address literal, local alias, name of a trusted peer, then claims in the DHT. A name with a dot,
+``host.org``, is asked of the org alone, when this node is in it: nobody else can claim such a name. A claim counts when
 the claimer's own live record carries the same hostname. A single claim is taken and pinned, as ssh pins host keys; a
 pin decides among several; without one, several claims are an error that lists them.
 """
@@ -81,11 +82,34 @@ class KnownNames(Protocol):
         ...
 
 
+class Fellows(Protocol):
+    """What this node knows of the members of its orgs."""
+
+    def key_named(self, name: str) -> PublicKey | None:
+        """Return the key of the member that ``host.org`` means; absent when the node is in no org of that name.
+
+        Raises:
+            NotFound: nobody in the org has that name.
+            Ambiguous: several do.
+        """
+        ...
+
+    def is_fellow(self, public_key: PublicKey) -> bool:
+        """Return whether a key is a member of an org of this node: those trust one another."""
+        ...
+
+
 class Resolver:
     """Finds peers for one node."""
 
     def __init__(
-        self, *, records: RecordSource, known: KnownNames, unix_time: Callable[[], float], network: int = 0
+        self,
+        *,
+        records: RecordSource,
+        known: KnownNames,
+        unix_time: Callable[[], float],
+        network: int = 0,
+        fellows: Fellows | None = None,
     ) -> None:
         """Make it.
 
@@ -94,7 +118,9 @@ class Resolver:
             known: aliases, trust and pins.
             unix_time: for the dates of pins.
             network: the mesh to look in.
+            fellows: members of orgs; absent: there are none.
         """
+        self._fellows = fellows
         self._records = records
         self._known = known
         self._unix_time = unix_time
@@ -104,7 +130,7 @@ class Resolver:
         """Return the peer that ``target`` means.
 
         Args:
-            target: a did:key, an address, an alias or a hostname.
+            target: a did:key, an address, an alias, a hostname or ``host.org``.
 
         Raises:
             InvalidArgument: none of these forms.
@@ -120,6 +146,8 @@ class Resolver:
         aliased = self._known.alias_key(target)
         if aliased is not None:
             return await self._by_key(aliased, Source.ALIAS, target)
+        if "." in target:
+            return await self._by_org(target)
         hostname = check_hostname(target)
         return await self._by_trust(hostname) or await self._by_claims(hostname)
 
@@ -140,6 +168,19 @@ class Resolver:
         if record is None:
             raise NotFound(f"{target} has no live record", hint="the peer is offline, or has not joined this mesh")
         return self._peer(record, source)
+
+    async def _by_org(self, name: str) -> Peer:
+        """Return the member of an org that ``host.org`` means."""
+        for label in name.split("."):
+            check_hostname(label)
+        key = None if self._fellows is None else self._fellows.key_named(name)
+        if key is None:
+            org = name.rpartition(".")[2]
+            raise NotFound(
+                f"{name!r} is nobody's name: this node is in no org called {org!r}",
+                hint=f"join it with 'pilotdht join --org {org}', or use the peer's own hostname",
+            )
+        return await self._by_key(key, Source.ORG, name)
 
     async def _by_trust(self, hostname: str) -> Peer | None:
         """Return the trusted peer of that name; absent when there is none, or it calls itself otherwise by now.
@@ -227,7 +268,11 @@ class Resolver:
         return _live_node(await self._records.get_record(node_key(address), signer=public_key))
 
     def _peer(self, record: NodeRecord, source: Source) -> Peer:
-        return peer_of(record, source=source, is_trusted=self._known.is_trusted(record.public_key))
+        return peer_of(record, source=source, is_trusted=self._is_trusted(record.public_key))
+
+    def _is_trusted(self, public_key: PublicKey) -> bool:
+        is_fellow = self._fellows is not None and self._fellows.is_fellow(public_key)
+        return is_fellow or self._known.is_trusted(public_key)
 
 
 def _live_node(signed: SignedRecord | None) -> NodeRecord | None:

@@ -19,18 +19,20 @@ from pilotdht.config.net import NetConfig
 from pilotdht.errors import BadMessage
 from pilotdht.net.datagrams import MAX_DATAGRAM_BYTES
 from pilotdht.net.metrics import NetMetrics
-from pilotdht.net.outcomes import Sender
+from pilotdht.net.outcomes import Deferred, Sender
 from pilotdht.net.reachability import Reachability
 from pilotdht.net.sealing import SealedSender
 from pilotdht.net.tokens import Purpose, Standing, TokenMint
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import Envelope, Flags, Ping, Pong, Reply, Request
+from pilotdht.wire.dht_messages import Ping, Pong
+from pilotdht.wire.envelope import Envelope
+from pilotdht.wire.message import Flags, Reply, Request
 from pilotdht.wire.seal import NONCE_BYTES, SEAL_OVERHEAD_BYTES
 
 RequestT = TypeVar("RequestT", bound=Request)
 
-Handler: TypeAlias = Callable[[Request, Sender], Reply | None]
-"""Answers one request, or does not."""
+Handler: TypeAlias = Callable[[Request, Sender], Reply | Deferred | None]
+"""Answers one request, now or later, or does not."""
 
 _logger = logging.getLogger(__name__)
 
@@ -67,7 +69,7 @@ class Answerer:
         self._handlers: dict[type[Request], Handler] = {Ping: _pong}
         self._on_heard: list[Callable[[Sender], None]] = []
 
-    def serve(self, kind: type[RequestT], handler: Callable[[RequestT, Sender], Reply | None]) -> None:
+    def serve(self, kind: type[RequestT], handler: Callable[[RequestT, Sender], Reply | Deferred | None]) -> None:
         """Answer requests of a type with what ``handler`` returns."""
         self._handlers[kind] = cast("Handler", handler)
 
@@ -111,7 +113,11 @@ class Answerer:
             if standing is not Standing.CURRENT:
                 token = self._mint.issue(Purpose.ADDRESS, contact.endpoint, contact.public_key, now=now)
             limit = MAX_DATAGRAM_BYTES if is_validated else min(size_bytes, MAX_DATAGRAM_BYTES)
-            self._reply_untrusted(reply, envelope.request_id, token, contact, limit - SEAL_OVERHEAD_BYTES)
+            limit -= SEAL_OVERHEAD_BYTES
+            if isinstance(reply, Deferred):
+                reply.bind(self._later(envelope.request_id, token, contact, limit))
+            else:
+                self._reply_untrusted(reply, envelope.request_id, token, contact, limit)
             self._metrics.of_request(type(message)).served += 1
         if is_validated and not sender.is_client:
             self._tell(sender)
@@ -127,6 +133,15 @@ class Answerer:
                 return
             reply = reply.shortened(excess_bytes)
         raise BadMessage("reply_too_long")
+
+    def _later(self, request_id: bytes, token: bytes, contact: Contact, limit_bytes: int) -> Callable[[Reply], None]:
+        def send(reply: Reply) -> None:
+            try:
+                self._reply_untrusted(reply, request_id, token, contact, limit_bytes)
+            except BadMessage as error:
+                self._metrics.drop(error.reason)
+
+        return send
 
     def _tell(self, sender: Sender) -> None:
         for heard in self._on_heard:

@@ -11,7 +11,7 @@ from pilotdht.errors import InternalError, NodeClosed
 from pilotdht.net.outcomes import Outcome, Slow
 from pilotdht.net.pending import Deliver, Pending
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import Request
+from pilotdht.wire.message import Request
 
 
 class Asker(Protocol):

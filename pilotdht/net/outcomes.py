@@ -5,12 +5,13 @@ Treat them as frozen: a frozen dataclass costs three times as much to make, and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import Reply
+from pilotdht.wire.message import Reply
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -23,6 +24,25 @@ class Sender:
     """The request carried our token for that endpoint and key, so whoever sent it receives there."""
     is_client: bool
     """It says that it is not known to be reachable from outside: not for routing tables."""
+
+
+class Deferred:
+    """What a handler returns when its reply takes a while: the reply is given later, once, or never."""
+
+    __slots__ = ("_send",)
+
+    def __init__(self) -> None:
+        self._send: Callable[[Reply], None] | None = None
+
+    def bind(self, send: Callable[[Reply], None]) -> None:
+        """Send the reply through ``send``: for whoever called the handler."""
+        self._send = send
+
+    def reply(self, message: Reply) -> None:
+        """Give the reply; a second one, or one to a request that nobody wants answered any more, is not sent."""
+        send, self._send = self._send, None
+        if send is not None:
+            send(message)
 
 
 @dataclass(slots=True, unsafe_hash=True)

@@ -17,8 +17,9 @@ from collections.abc import Callable
 
 from pilotdht.errors import NodeClosed
 from pilotdht.net.outcomes import Outcome
+from pilotdht.net.rtt import Waits
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import Reply, Request
+from pilotdht.wire.message import Reply, Request
 
 Deliver = Callable[[Outcome | NodeClosed], None]
 """Takes an outcome, or the error that ends all waiting; must not raise."""
@@ -39,11 +40,17 @@ class Pending:
         "is_slow",
         "message",
         "sent",
-        "silent_after_s",
+        "waits",
     )
 
     def __init__(
-        self, contact: Contact, message: Request, expected: type[Reply], deliver: Deliver, *, silent_after_s: float
+        self,
+        contact: Contact,
+        message: Request,
+        expected: type[Reply],
+        deliver: Deliver,
+        *,
+        waits: Waits | None = None,
     ) -> None:
         self.contact = contact
         """Who was asked."""
@@ -57,8 +64,8 @@ class Pending:
         """Each transmission: request id, loop time, size of the datagram."""
         self.deadline = 0.0
         """Loop time at which something is due; older entries of the heap are stale."""
-        self.silent_after_s = silent_after_s
-        """How long to wait after the retransmission."""
+        self.waits = waits
+        """How long its asker wants to wait; absent: as the contact's round-trip time suggests."""
         self.is_slow = False
         """It was sent again, and reported as slow."""
         self.is_repeated = False

@@ -33,7 +33,7 @@ from pilotdht.net.hello import Greeter
 from pilotdht.net.limits import TokenBucket
 from pilotdht.net.metrics import NetMetrics
 from pilotdht.net.observed import ObservedEndpoints
-from pilotdht.net.outcomes import Answer, Answered, Outcome, Sender, Silent, Slow
+from pilotdht.net.outcomes import Answer, Answered, Deferred, Outcome, Sender, Silent, Slow
 from pilotdht.net.peers import KnownPeer, KnownPeers
 from pilotdht.net.pending import Deliver, Pending, PendingTable
 from pilotdht.net.reachability import Reachability
@@ -41,36 +41,9 @@ from pilotdht.net.rtt import RecentRoundTrips, Waits, waits_for
 from pilotdht.net.sealing import LEAST_BYTES, PADDED_BYTES, SealedSender
 from pilotdht.wire.contact import Contact, interned
 from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import (
-    REQUEST_ID_BYTES,
-    Envelope,
-    FindEntries,
-    FindNode,
-    FindRecord,
-    Flags,
-    FoundEntries,
-    FoundRecord,
-    Nodes,
-    Ping,
-    Pong,
-    Reply,
-    Request,
-    Store,
-    Stored,
-    StoreEntry,
-    envelope_untrusted,
-)
+from pilotdht.wire.envelope import REPLY_OF, Envelope, envelope_untrusted
+from pilotdht.wire.message import REQUEST_ID_BYTES, Flags, Reply, Request
 from pilotdht.wire.seal import NONCE_BYTES, Sealer
-
-_REPLY_OF: dict[type[Request], type[Reply]] = {
-    Ping: Pong,
-    FindNode: Nodes,
-    FindRecord: FoundRecord,
-    FindEntries: FoundEntries,
-    Store: Stored,
-    StoreEntry: Stored,
-}
-_NEVER_CUT = (Pong, Stored)
 
 _logger = logging.getLogger(__name__)
 
@@ -199,8 +172,16 @@ class Rpc:
         """
         return await self.greeter.hello(endpoint)
 
-    def begin(self, contact: Contact, message: Request, deliver: Deliver) -> Pending | None:
+    def begin(
+        self, contact: Contact, message: Request, deliver: Deliver, *, waits: Waits | None = None
+    ) -> Pending | None:
         """Send a request and call ``deliver`` with each of its outcomes.
+
+        Args:
+            contact: key and endpoint.
+            message: what to ask.
+            deliver: takes the outcomes.
+            waits: when to send it again and when to give up; absent: as the contact's round-trip time suggests.
 
         Returns:
             What :meth:`abandon` takes; absent when the contact's key is unusable, and ``Silent`` was delivered already.
@@ -215,9 +196,8 @@ class Rpc:
             self._metrics.rejected += 1
             raise Overloaded("too many requests wait for an answer")
         peer = self._peers.find(contact)
-        waits = self._waits(peer)
-        expected = _REPLY_OF.get(type(message), Reply)
-        pending = Pending(contact, message, expected, deliver, silent_after_s=waits.silent_s - waits.slow_s)
+        expected = REPLY_OF.get(type(message)) or Reply
+        pending = Pending(contact, message, expected, deliver, waits=waits)
         self._pending.add(pending)
         is_sent = False
         try:
@@ -230,8 +210,26 @@ class Rpc:
             return None
         self._metrics.of_request(type(message)).sent += 1
         self._metrics.pending = len(self._pending)
-        self._pending.set_deadline(pending, pending.sent[0][1] + waits.slow_s)
+        self._pending.set_deadline(pending, pending.sent[0][1] + self._waits(pending, peer).slow_s)
         return pending
+
+    def tell(self, contact: Contact, message: Request) -> bool:
+        """Send a message that nobody answers; return whether it went out. What is lost is lost.
+
+        Nothing is padded: who is told something sends nothing back.
+        """
+        if self._sender.transmit is None or contact.public_key == self._own_key:
+            return False
+        peer = self._peers.find(contact)
+        entropy = self._token_bytes(REQUEST_ID_BYTES + NONCE_BYTES)
+        request_id, nonce = entropy[:REQUEST_ID_BYTES], entropy[REQUEST_ID_BYTES:]
+        token = b"" if peer is None else peer.address_token
+        plaintext = Envelope(message, request_id, self._sender.flags, token).encoded()
+        is_sent = self._sender.send(contact, plaintext, nonce) > 0
+        if is_sent:
+            self.reachability.sent_to(contact.endpoint, now=self._now())
+            self._metrics.of_request(type(message)).sent += 1
+        return is_sent
 
     def abandon(self, pending: Pending) -> None:
         """Forget a request: no outcome of it is delivered any more. Safe when it ended already."""
@@ -248,7 +246,7 @@ class Rpc:
 
     # Answering
 
-    def serve(self, kind: type[RequestT], handler: Callable[[RequestT, Sender], Reply | None]) -> None:
+    def serve(self, kind: type[RequestT], handler: Callable[[RequestT, Sender], Reply | Deferred | None]) -> None:
         """Answer requests of a type with what ``handler`` returns; ``None`` answers nothing.
 
         The handler runs inside the socket's callback: it must be short. Whatever it raises is logged and counted, and
@@ -332,11 +330,7 @@ class Rpc:
         if is_late:
             self._pending.forget_late(pending)
             raise BadMessage("reply_late")
-        is_cut = (
-            envelope.token != b""
-            and size_bytes <= request_bytes < MAX_DATAGRAM_BYTES
-            and not isinstance(message, _NEVER_CUT)
-        )
+        is_cut = envelope.token != b"" and size_bytes <= request_bytes < MAX_DATAGRAM_BYTES and message.may_be_cut
         if is_cut and not pending.is_repeated:
             self._repeat(pending, now)
             return
@@ -360,8 +354,7 @@ class Rpc:
         """Wait no longer than the first answer suggests for those who were asked before anything was known."""
         for pending in self._pending.waiting():
             if not pending.is_slow and pending.sent:
-                waits = self._waits(self._peers.find(pending.contact))
-                pending.silent_after_s = waits.silent_s - waits.slow_s
+                waits = self._waits(pending, self._peers.find(pending.contact))
                 self._pending.set_deadline(pending, pending.sent[0][1] + waits.slow_s)
 
     def _answered(self, pending: Pending, envelope: Envelope, message: Reply, now: float) -> None:
@@ -391,8 +384,10 @@ class Rpc:
         if not pending.is_slow:
             pending.is_slow = True
             counts.slow += 1
-            self._pending.set_deadline(pending, now + pending.silent_after_s)
-            self._send_request(pending, self._peers.find(pending.contact), is_padded=pending.is_repeated)
+            peer = self._peers.find(pending.contact)
+            waits = self._waits(pending, peer)
+            self._pending.set_deadline(pending, now + waits.silent_s - waits.slow_s)
+            self._send_request(pending, peer, is_padded=pending.is_repeated)
             pending.deliver(Slow(pending.contact))
         else:
             counts.silent += 1
@@ -405,7 +400,7 @@ class Rpc:
         self._pending.forget_transmissions(pending)
         peer = self._peers.find(pending.contact)
         if self._send_request(pending, peer, is_padded=True):
-            waits = self._waits(peer)
+            waits = self._waits(pending, peer)
             after_s = waits.silent_s if pending.is_slow else waits.slow_s
             self._pending.set_deadline(pending, now + after_s)
 
@@ -413,7 +408,9 @@ class Rpc:
         self._pending.remove(pending, is_given_up=is_given_up)
         self._metrics.pending = len(self._pending)
 
-    def _waits(self, peer: KnownPeer | None) -> Waits:
+    def _waits(self, pending: Pending, peer: KnownPeer | None) -> Waits:
+        if pending.waits is not None:
+            return pending.waits
         return waits_for(None if peer is None else peer.estimate, self._recent, self._config)
 
     def _now(self) -> float:

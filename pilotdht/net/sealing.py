@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pilotdht.errors import BadMessage
 from pilotdht.net.datagrams import MAX_DATAGRAM_BYTES, Transmit
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import Flags
+from pilotdht.wire.message import Flags
 from pilotdht.wire.seal import SEAL_OVERHEAD_BYTES, Sealer
 
 PADDED_BYTES = MAX_DATAGRAM_BYTES - SEAL_OVERHEAD_BYTES

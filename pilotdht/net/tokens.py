@@ -15,7 +15,7 @@ from hmac import compare_digest
 
 from pilotdht.identity.ids import PublicKey
 from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import TOKEN_BYTES
+from pilotdht.wire.message import TOKEN_BYTES
 
 _SECRET_BYTES = 32
 

@@ -51,6 +51,8 @@ class Announcer:
         self._profile = profile
         self._announced: Profile | None = None
         self._names: dict[str, None] = {}
+        self.on_announced: Callable[[], None] = _ignore
+        """Called when what the node says about itself has changed, before it is published."""
         self._busy = asyncio.Lock()
         self._hint = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -108,6 +110,7 @@ class Announcer:
         missing = {name: build for name, build in records.items() if name not in self._names}
         changed = {NODE_PUBLICATION: records[NODE_PUBLICATION]} | missing
         self._announced = profile
+        self.on_announced()
         self._names.update(dict.fromkeys(records))
         async with asyncio.TaskGroup() as group:
             for name, build in changed.items():
@@ -118,6 +121,10 @@ class Announcer:
             await self._dht.publish(name, build)
         except PilotError as error:
             _logger.info("a record was not published yet", extra={"operation": name, "reason": error.code})
+
+
+def _ignore() -> None:
+    pass
 
 
 async def _wait(event: asyncio.Event, most_s: float) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
@@ -16,15 +17,17 @@ from pilotdht.identity.keys import KeyPair
 from pilotdht.net.doors import Doors
 from pilotdht.node.mailboxes import Mailboxes
 from pilotdht.node.rooms import Rooms
-from pilotdht.node.state import NodeState, load_state, save_state
+from pilotdht.node.state import NodeState, load_groups, load_state, save_groups, save_state
 from pilotdht.services.echo import echo
 from pilotdht.services.ports import WellKnownPort
+from pilotdht.services.query.handlers import Handlers
 from pilotdht.tasks import TaskScope
 from pilotdht.trust.handshake import TrustChange
 from pilotdht.wire.contact import Contact
 
 STATE_FILE = "state"
 TRUST_FILE = "trust.sqlite"
+GROUPS_FILE = "groups"
 
 SAVE_INTERVAL_S = 300.0
 """How often the state file is written while the node runs; a crash costs what changed since."""
@@ -44,6 +47,7 @@ class Life:
         registry: CollectorRegistry,
         state: NodeState | None,
         identity: Callable[[], tuple[str, tuple[str, ...]]],
+        handlers: Handlers,
     ) -> None:
         """Make it; nothing is opened yet.
 
@@ -54,7 +58,9 @@ class Life:
             registry: where metrics are kept.
             state: what is remembered; absent: what is in the data directory, if anything.
             identity: returns the hostname and tags that the node carries now.
+            handlers: the programs that answer questions.
         """
+        self._handlers = handlers
         self.started_at = asyncio.get_running_loop().time()
         """Loop time at which it began."""
         self._keys = keys
@@ -65,6 +71,7 @@ class Life:
         self._scope = TaskScope("node")
         self._state = state
         self._remembered: list[Contact] = []
+        self._groups: tuple[object, ...] = ()
 
     async def start(self) -> None:
         """Open everything, join the mesh and publish; the last two go on in the background when they take long.
@@ -75,6 +82,9 @@ class Life:
         if self._state is None:
             path = self._path(STATE_FILE)
             self._state = NodeState() if path is None else load_state(path)
+            groups_path = self._path(GROUPS_FILE)
+            if groups_path is not None:
+                self._state = replace(self._state, groups=load_groups(groups_path))
         await self._scope.__aenter__()
         try:
             await self._open_socket()
@@ -83,6 +93,7 @@ class Life:
             raise
         try:
             self._serve()
+            await self.rooms.groups.restore(self._groups)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._config.start_timeout_s):
                     await self._join()
@@ -95,6 +106,7 @@ class Life:
 
     async def stop(self) -> None:
         """Withdraw records, save what is remembered, close links and socket."""
+        await self.rooms.groups.close()
         try:
             async with asyncio.timeout(self._config.stop_timeout_s):
                 await self.rooms.announcer.withdraw()
@@ -106,13 +118,18 @@ class Life:
 
     async def abort(self) -> None:
         """Close everything at once: nothing is withdrawn or saved, no link is told."""
+        await self.rooms.groups.close(is_leaving=False)
         await self.rooms.socket.close()
         await self._close()
 
     def state(self) -> NodeState:
         """Return what is to be remembered over a restart."""
         rooms = self.rooms
-        return NodeState(port=rooms.socket.local_endpoints[0].port, dht=tuple(rooms.dht.snapshot()))
+        return NodeState(
+            port=rooms.socket.local_endpoints[0].port,
+            dht=tuple(rooms.dht.snapshot()),
+            groups=tuple(rooms.groups.kept()),
+        )
 
     async def _open_socket(self) -> None:
         rooms = Rooms(
@@ -124,6 +141,8 @@ class Life:
             preferred_port=0 if self._state is None else self._state.port,  # where peers knew this node
             book_path=self._path(TRUST_FILE),
             identity=self._identity,
+            groups_changed=self._save_groups,
+            handlers=self._handlers,
         )
         try:
             await rooms.socket.__aenter__()
@@ -135,10 +154,13 @@ class Life:
     def _serve(self) -> None:
         rooms = self.rooms
         self._remembered = [] if self._state is None else rooms.dht.restore(self._state.dht)
+        self._groups = () if self._state is None else self._state.groups
         self._state = None  # records in it may be large
         rooms.dht.start()
         rooms.tunnels.listen(WellKnownPort.ECHO, echo)
         rooms.tunnels.listen(WellKnownPort.TRUST, rooms.handshakes.handle)
+        rooms.tunnels.listen(WellKnownPort.EVENTS, rooms.bodies.serve_body)
+        rooms.tunnels.listen(WellKnownPort.QUERY, rooms.queries.serve)
         rooms.tunnels.on_link_up(lambda link: rooms.handshakes.on_peer_up(link.peer_key))
         rooms.socket.rpc.on_reachable(lambda _contact, _rtt_s: rooms.announcer.look_soon())
         rooms.handshakes.on_change(_tell)
@@ -165,11 +187,21 @@ class Life:
         except ConfigError as error:
             _logger.warning("the state was not saved", extra={"reason": error.message})
 
+    def _save_groups(self) -> None:
+        path = self._path(GROUPS_FILE)
+        if path is None:
+            return
+        try:
+            save_groups(path, self.rooms.groups.kept())
+        except ConfigError as error:
+            _logger.warning("the groups were not saved", extra={"reason": error.message})
+
     def _path(self, name: str) -> Path | None:
         return None if self._config.data_dir is None else self._config.data_dir / name
 
     async def _close(self) -> None:
         rooms = self.rooms
+        await rooms.groups.close(is_leaving=False)
         rooms.handshakes.close()
         await self.mailboxes.close()
         await rooms.tunnels.close_all()

@@ -26,8 +26,10 @@ from pilotdht.names.peer import Peer
 from pilotdht.net.doors import Doors, real_doors
 from pilotdht.net.socket import UdpNetwork
 from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.node.group_verbs import GroupVerbs
 from pilotdht.node.life import Life
 from pilotdht.node.listener import Listener
+from pilotdht.node.query_verbs import QueryVerbs
 from pilotdht.node.reach import Target
 from pilotdht.node.records import describe_record, record_target
 from pilotdht.node.rooms import Rooms
@@ -46,7 +48,7 @@ from pilotdht.wire.records import MAX_TAGS
 IDENTITY_FILE = "identity"
 
 
-class Node:
+class Node(GroupVerbs, QueryVerbs):
     """One agent on the network: found by others, finding others, talking to those that trust it."""
 
     def __init__(
@@ -68,6 +70,7 @@ class Node:
         Raises:
             KeyFileError: the identity file cannot be used.
         """
+        QueryVerbs.__init__(self)
         self.config = Config() if config is None else config
         """As given; hostname and tags may have been changed since."""
         self.registry = CollectorRegistry()
@@ -91,6 +94,7 @@ class Node:
             registry=self.registry,
             state=self._state,
             identity=lambda: (self.config.hostname, self.config.tags),
+            handlers=self._query_handlers,
         )
         await life.start()
         self._life = life
@@ -446,7 +450,7 @@ class Node:
         )
 
     async def dht_get(self, target: str) -> list[dict[str, object]]:
-        """Return the live records under a name, address, did:key, ``tag:NAME``, or 40 hex digits.
+        """Return the live records under a name, address, did:key, ``tag:NAME``, ``group:NAME``, or 40 hex digits.
 
         Raises:
             InvalidArgument: none of these forms.

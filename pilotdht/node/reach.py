@@ -16,7 +16,7 @@ from typing import Protocol
 from pilotdht.errors import LinkClosed, PilotError, RemoteError, TimedOut, Unreachable
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
-from pilotdht.names.peer import Peer
+from pilotdht.names.peer import Peer, Source
 from pilotdht.node.metrics import NodeMetrics
 from pilotdht.tunnel.header import OptionValue
 from pilotdht.tunnel.link import Link
@@ -59,6 +59,7 @@ class Reach:
         verified: Callable[[PublicKey], Endpoint | None],
         metrics: NodeMetrics,
         remember_s: float,
+        key_named: Callable[[str], PublicKey | None] = lambda name: None,
     ) -> None:
         """Make it.
 
@@ -68,7 +69,9 @@ class Reach:
             verified: returns where a key has answered this node, when it has; tried after what the peer published.
             metrics: counters.
             remember_s: how long a resolved peer is used without resolving it again.
+            key_named: returns whom ``host.org`` means now: who was expelled has lost the name at once.
         """
+        self._key_named = key_named
         self._verified = verified
         self._counts = metrics.resolutions
         self._resolver = resolver
@@ -91,7 +94,7 @@ class Reach:
             return target
         text = _text(target)
         known = self._remembered.get(text)
-        if known is not None and not fresh and known.until > self._loop.time():
+        if known is not None and not fresh and known.until > self._loop.time() and self._still_means(text, known.peer):
             self._counts["remembered"].inc()
             return known.peer
         self.forget(text)
@@ -109,6 +112,15 @@ class Reach:
             if len(self._remembered) > MAX_REMEMBERED:
                 self._remembered.popitem(last=False)
         return peer
+
+    def _still_means(self, text: str, peer: Peer) -> bool:
+        """Return whether a name that an org gave is its bearer's still; other names hold as long as remembered."""
+        if peer.source is not Source.ORG:
+            return True
+        try:
+            return self._key_named(text) == peer.public_key
+        except RemoteError:
+            return False
 
     def forget(self, text: str) -> None:
         """Resolve ``text`` anew the next time."""

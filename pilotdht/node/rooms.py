@@ -9,10 +9,17 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from pilotdht import __version__
 from pilotdht.config.config import Config
 from pilotdht.dht.dht import Dht
 from pilotdht.dht.metrics import DhtMetrics
 from pilotdht.errors import LinkClosed, TimedOut
+from pilotdht.gossip.broadcast.bodies import BodyKeeper, BodyServer, StreamBodies
+from pilotdht.gossip.broadcast.metrics import BroadcastMetrics
+from pilotdht.gossip.groups import Groups
+from pilotdht.gossip.metrics import GossipMetrics
+from pilotdht.gossip.post import Post
+from pilotdht.gossip.surroundings import Surroundings
 from pilotdht.identity.ids import PublicKey, node_id_of
 from pilotdht.identity.keys import KeyPair, did_of
 from pilotdht.names.own import Profile
@@ -25,6 +32,11 @@ from pilotdht.node.endpoints import published_endpoints
 from pilotdht.node.join import Joiner, parse_seed
 from pilotdht.node.metrics import NodeMetrics
 from pilotdht.node.reach import Reach
+from pilotdht.services.ports import WellKnownPort
+from pilotdht.services.query.handlers import Handlers
+from pilotdht.services.query.metrics import QueryMetrics
+from pilotdht.services.query.needs import QueryNeeds
+from pilotdht.services.query.service import QueryService
 from pilotdht.tasks import TaskScope
 from pilotdht.trust.book import TrustBook
 from pilotdht.trust.handshake import Handshakes
@@ -33,7 +45,9 @@ from pilotdht.trust.policy import TrustGate
 from pilotdht.tunnel.metrics import TunnelMetrics
 from pilotdht.tunnel.stream import Stream
 from pilotdht.tunnel.tunnels import Tunnels
+from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.groups import GroupId
 from pilotdht.wire.seal import network_salt
 
 LINK_ANSWER_S = 1.0
@@ -57,6 +71,8 @@ class Rooms:
         preferred_port: int,
         book_path: Path | None,
         identity: Callable[[], tuple[str, tuple[str, ...]]],
+        groups_changed: Callable[[], None],
+        handlers: Handlers,
     ) -> None:
         """Make all rooms.
 
@@ -69,6 +85,8 @@ class Rooms:
             preferred_port: the UDP port to try first when the configuration leaves it open; 0 for none.
             book_path: the trust book's file, or absent for one in memory.
             identity: returns the hostname and tags that the node carries now.
+            groups_changed: called when what is to be kept of groups has changed.
+            handlers: the programs that answer questions.
         """
         self._keys = keys
         self._config = config
@@ -106,12 +124,14 @@ class Rooms:
             doors=doors,
             metrics=TunnelMetrics(registry),
             send_train=self.socket.send_train,
-            gate=TrustGate(self.book),
+            gate=TrustGate(self.book, grants=(self._may_as_member,)),
             scope=scope,
         )
         """Links to peers."""
         self.socket.set_quic_handler(self.tunnels.datagrams_received)
-        self.resolver = Resolver(records=self.dht, known=self.book, unix_time=doors.unix_time, network=config.network)
+        self.resolver = Resolver(
+            records=self.dht, known=self.book, unix_time=doors.unix_time, network=config.network, fellows=self
+        )
         """From names to keys."""
         self.reach = Reach(
             resolver=self.resolver,
@@ -119,6 +139,7 @@ class Rooms:
             verified=self._verified_endpoint,
             metrics=self.metrics,
             remember_s=config.resolve_cache_s,
+            key_named=self.key_named,
         )
         """From names to links."""
         self.announcer = Announcer(dht=self.dht, profile=self.profile)
@@ -144,6 +165,50 @@ class Rooms:
         )
         """How trust is asked for and given."""
 
+        broadcast_metrics = BroadcastMetrics(registry)
+        self.groups = Groups(
+            Surroundings(
+                keys=keys,
+                network=config.network,
+                version=__version__,
+                post=Post(rpc),
+                entries=self.dht,
+                locate=self._locate,
+                endpoints=self.endpoints,
+                hostname=lambda: identity()[0],
+                tags=lambda: identity()[1],
+                capabilities=handlers.capabilities,
+                bodies=StreamBodies(self.open, config.broadcast),
+                doors=doors,
+                config=config.gossip,
+                broadcast=config.broadcast,
+                metrics=GossipMetrics(registry),
+                broadcast_metrics=broadcast_metrics,
+                entry_ttl_s=config.dht.entry_ttl_s,
+            ),
+            changed=lambda: groups_changed(),
+        )
+        """The groups that this node is in."""
+        self.announcer.on_announced = self.groups.refresh
+        self.bodies = BodyServer(self._messages_of, config.broadcast, broadcast_metrics, now=self._loop.time)
+        """Hands out what is too long for a datagram."""
+        self.queries = QueryService(
+            needs=QueryNeeds(
+                keys=keys,
+                open_stream=self._open_within,
+                groups=self.groups,
+                is_trusted=self._is_trusted,
+                peers_with_tag=self.resolver.with_tag,
+                unix_time=doors.unix_time,
+                random=doors.random,
+                scope=scope,
+            ),
+            config=config.query,
+            metrics=QueryMetrics(registry),
+            handlers=handlers,
+        )
+        """Questions and answers."""
+
     async def open(self, peer: PublicKey, port: int) -> Stream:
         """Open a stream to a peer known by its key: what handshakes dial with.
 
@@ -156,6 +221,13 @@ class Rooms:
                 return await link.open_stream(port, timeout_s=LINK_ANSWER_S)
         _, stream = await self.reach.stream(did_of(peer), port, timeout_s=DIAL_FOR_TRUST_S)
         return stream
+
+    async def _open_within(self, peer: PublicKey, port: int, *, timeout_s: float) -> Stream:
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.open(peer, port)
+        except TimeoutError as error:
+            raise TimedOut(f"the peer did not accept a stream within {timeout_s:g} s") from error
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return where others are told to find this node, best first."""
@@ -184,6 +256,43 @@ class Rooms:
     def _verified_endpoint(self, peer: PublicKey) -> Endpoint | None:
         known = self.dht.table.find(node_id_of(peer))
         return None if known is None else known.contact.endpoint
+
+    async def _locate(self, peer: PublicKey) -> Contact | None:
+        """Return where the owner of a key answers: where it did, else what it publishes."""
+        verified = self._verified_endpoint(peer)
+        if verified is not None:
+            return Contact(peer, verified)
+        found = await self.resolver.find(did_of(peer))
+        return Contact(peer, found.endpoints[0]) if found.endpoints else None
+
+    def key_named(self, name: str) -> PublicKey | None:
+        """Return the key of the member that ``host.org`` means; absent when the node is in no org of that name.
+
+        Raises:
+            NotFound: nobody in the org has that name.
+            Ambiguous: several do.
+        """
+        member = self.groups.find_member(name)
+        return None if member is None else member.public_key
+
+    def is_fellow(self, public_key: PublicKey) -> bool:
+        """Return whether a key is a member of an org of this node."""
+        return self.groups.is_org_member(public_key)
+
+    def _is_trusted(self, peer: PublicKey) -> bool:
+        return self.book.is_trusted(peer) or self.groups.is_org_member(peer)
+
+    def _may_as_member(self, peer: PublicKey, port: int) -> bool:
+        """Members of an org trust one another; members of any group may fetch its messages, and ask its questions."""
+        if self.groups.is_org_member(peer):
+            return True
+        if port == WellKnownPort.EVENTS:
+            return self.groups.is_member_of_any(peer)
+        return port == WellKnownPort.QUERY and self.queries.may_open(peer)
+
+    def _messages_of(self, group: GroupId) -> BodyKeeper | None:
+        found = self.groups.of_id(group)
+        return None if found is None else found.messages
 
     def _cut(self, peer: PublicKey) -> None:
         self.tunnels.drop_peer(peer, "not trusted any more")

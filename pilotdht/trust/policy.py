@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from pilotdht.identity.ids import PublicKey
@@ -18,14 +19,27 @@ class TrustedKeys(Protocol):
         ...
 
 
+Grant = Callable[[PublicKey, int], bool]
+"""Says whether a peer may open a port for another reason than trust; must not raise."""
+
+
 class TrustGate:
-    """Lets trusted peers open any port, and everybody else the port of the trust handshake."""
+    """Lets trusted peers open any port, everybody the port of the trust handshake, and some others what was granted."""
 
-    __slots__ = ("_trusted",)
+    __slots__ = ("_grants", "_trusted")
 
-    def __init__(self, trusted: TrustedKeys) -> None:
+    def __init__(self, trusted: TrustedKeys, *, grants: Sequence[Grant] = ()) -> None:
+        """Make it.
+
+        Args:
+            trusted: whom this node trusts.
+            grants: further reasons, asked in this order: members of one group, for what the group needs.
+        """
         self._trusted = trusted
+        self._grants = tuple(grants)
 
     def may_open(self, peer: PublicKey, port: int) -> bool:
         """Return whether ``peer`` may open ``port``; never raises."""
-        return port == TRUST_PORT or self._trusted.is_trusted(peer)
+        if port == TRUST_PORT or self._trusted.is_trusted(peer):
+            return True
+        return any(grant(peer, port) for grant in self._grants)

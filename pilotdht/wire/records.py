@@ -12,18 +12,19 @@ NAME claim  H("host", network, name)         many a key; never authoritative alo
 TAG entry   H("tag", network, tag, shard)    one live entry a signer
 REVOKED     as NODE                          final
 =========== ================================ ==========================================================
+
+Those of groups stand in :mod:`pilotdht.wire.group_records`, what all have in common in :mod:`pilotdht.wire.record`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag
-from typing import ClassVar, NewType
+from enum import IntFlag
+from typing import ClassVar
 
 from pilotdht.errors import BadMessage
 from pilotdht.identity.address import MAX_NETWORK, Address
-from pilotdht.identity.ids import NODE_ID_BYTES, PublicKey
+from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted
 from pilotdht.identity.names import is_hostname, is_tag
 from pilotdht.wire.codec import (
@@ -36,14 +37,59 @@ from pilotdht.wire.codec import (
 )
 from pilotdht.wire.contact import Contact, contact_untrusted
 from pilotdht.wire.endpoint import Endpoint, unpack_endpoint_untrusted
+from pilotdht.wire.group_records import GroupEntry, GroupNotice, group_entry_untrusted, group_notice_untrusted
+from pilotdht.wire.record import (
+    CLOCK_SKEW_S,
+    MAX_ENTRY_TTL_S,
+    MAX_RECORD_BYTES,
+    MAX_SHARD,
+    RECORD_VERSION,
+    Entry,
+    Record,
+    RecordKey,
+    RecordKind,
+    ShardedEntry,
+    packed_network,
+    packed_shard,
+    record_key,
+)
 from pilotdht.wire.verified import record_signatures
 
-RecordKey = NewType("RecordKey", bytes)
-"""Where a record lies in the key space, 20 bytes."""
-
-RECORD_VERSION = 1
-MAX_RECORD_BYTES = 700
-"""A maximal record and a useful number of contacts still fit in one datagram of 1,200 bytes."""
+__all__ = [
+    "CLOCK_SKEW_S",
+    "FINAL_SEQUENCE",
+    "MAX_ENDPOINTS",
+    "MAX_ENTRY_TTL_S",
+    "MAX_INTRODUCERS",
+    "MAX_NODE_TTL_S",
+    "MAX_REASON_CHARS",
+    "MAX_RECORD_BYTES",
+    "MAX_RELAYS",
+    "MAX_REVOCATION_TTL_S",
+    "MAX_SERVICES",
+    "MAX_TAGS",
+    "RECORD_VERSION",
+    "Entry",
+    "GroupEntry",
+    "GroupNotice",
+    "NameClaim",
+    "NodeFlags",
+    "NodeRecord",
+    "Record",
+    "RecordKey",
+    "RecordKind",
+    "Revocation",
+    "Service",
+    "ShardedEntry",
+    "SignedRecord",
+    "TagEntry",
+    "name_key",
+    "node_key",
+    "record_key",
+    "sign_record",
+    "signed_record_untrusted",
+    "tag_key",
+]
 
 MAX_TAGS = 8
 MAX_ENDPOINTS = 8
@@ -52,27 +98,10 @@ MAX_RELAYS = 3
 MAX_SERVICES = 8
 MAX_REASON_CHARS = 120
 MAX_NODE_TTL_S = 7200
-MAX_ENTRY_TTL_S = 3600
 MAX_REVOCATION_TTL_S = 7200
 FINAL_SEQUENCE = 2**63 - 1
-CLOCK_SKEW_S = 600.0
-"""How far ahead of ours a publisher's clock may be; more would let records outlive their bound."""
 
 _SIGNATURE_DOMAIN = b"pilotdht/1 record"
-_KEY_DOMAIN = b"pilotdht/1 key "
-
-
-class RecordKind(IntEnum):
-    """What a record says; the number on the wire."""
-
-    NODE = 1
-    """Where a node is."""
-    NAME = 2
-    """That a key claims a hostname."""
-    TAG = 3
-    """That a key carries a tag."""
-    REVOKED = 4
-    """That a key must not be used any more."""
 
 
 class NodeFlags(IntFlag):
@@ -84,31 +113,19 @@ class NodeFlags(IntFlag):
     """Reachable from outside: answers DHT requests and may introduce others."""
 
 
-def record_key(domain: str, *parts: bytes) -> RecordKey:
-    """Return SHA-256 over the domain and the length-prefixed parts, cut to 160 bits."""
-    state = hashlib.sha256(_KEY_DOMAIN + domain.encode("ascii"))
-    for part in parts:
-        state.update(len(part).to_bytes(2, "big") + part)
-    return RecordKey(state.digest()[:NODE_ID_BYTES])
-
-
-def _network(network: int) -> bytes:
-    return network.to_bytes(2, "big")
-
-
 def node_key(address: Address) -> RecordKey:
     """Return the key of a node's NODE record (and of its revocation)."""
-    return record_key("node", _network(address.network), address.packed)
+    return record_key("node", packed_network(address.network), address.packed)
 
 
 def name_key(hostname: str, *, network: int = 0) -> RecordKey:
     """Return the key under which claims of a hostname are kept."""
-    return record_key("host", _network(network), hostname.encode("ascii"))
+    return record_key("host", packed_network(network), hostname.encode("ascii"))
 
 
 def tag_key(tag: str, *, shard: int = 0, network: int = 0) -> RecordKey:
     """Return the key of one shard of a tag's entries."""
-    return record_key("tag", _network(network), tag.encode("ascii"), shard.to_bytes(1, "big"))
+    return record_key("tag", packed_network(network), tag.encode("ascii"), packed_shard(shard))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,56 +136,6 @@ class Service:
     """A tag-like word, such as ``mcp``."""
     port: int
     """1..65535."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """Base of all records."""
-
-    kind: ClassVar[RecordKind]
-    max_ttl_s: ClassVar[int]
-
-    public_key: PublicKey
-    """Who says it, and who signs."""
-    network: int = 0
-    """The mesh it belongs to."""
-    issued_ms: int
-    """Unix time of signing in milliseconds; also the sequence number."""
-    ttl_s: int
-    """Seconds from signing until it expires."""
-
-    @property
-    def sequence(self) -> int:
-        """Which of two records of one signer is newer."""
-        return self.issued_ms
-
-    @property
-    def address(self) -> Address:
-        """The signer's virtual address."""
-        return Address.of_public_key(self.public_key, network=self.network)
-
-    @property
-    def key(self) -> RecordKey:
-        """Where it lies in the key space."""
-        raise NotImplementedError
-
-    @property
-    def expires_s(self) -> float:
-        """Unix time from which it is void."""
-        return self.issued_ms / 1000 + self.ttl_s
-
-    def is_live(self, unix_time: float) -> bool:
-        """Return whether it is neither expired nor signed too far in the future."""
-        return self.issued_ms / 1000 - CLOCK_SKEW_S <= unix_time < self.expires_s
-
-    def fields(self) -> list[object]:
-        """Return what follows the common fields in the body, in wire order."""
-        raise NotImplementedError
-
-    def body(self) -> bytes:
-        """Return the bytes that are signed."""
-        common = [RECORD_VERSION, int(self.kind), self.network, self.public_key, self.issued_ms, self.ttl_s]
-        return encode(common + self.fields())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,11 +179,10 @@ class NodeRecord(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NameClaim(Record):
+class NameClaim(Entry):
     """That the signer calls itself by a hostname."""
 
     kind: ClassVar[RecordKind] = RecordKind.NAME
-    max_ttl_s: ClassVar[int] = MAX_ENTRY_TTL_S
 
     hostname: str
     """1..63 characters."""
@@ -232,16 +198,13 @@ class NameClaim(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TagEntry(Record):
+class TagEntry(ShardedEntry):
     """That the signer carries a tag."""
 
     kind: ClassVar[RecordKind] = RecordKind.TAG
-    max_ttl_s: ClassVar[int] = MAX_ENTRY_TTL_S
 
     tag: str
     """1..32 characters."""
-    shard: int = 0
-    """Which part of a popular tag's key space, 0..255."""
 
     @property
     def key(self) -> RecordKey:
@@ -359,7 +322,7 @@ def _record_untrusted(values: list[object]) -> Record:
                 issued_ms=issued_ms,
                 ttl_s=_ttl(values[5], TagEntry),
                 tag=str(tag),
-                shard=integer_untrusted(shard, high=255),
+                shard=integer_untrusted(shard, high=MAX_SHARD),
             )
         case RecordKind.REVOKED:
             reason, successor = _fields(fields, 2)
@@ -370,6 +333,16 @@ def _record_untrusted(values: list[object]) -> Record:
                 ttl_s=_ttl(values[5], Revocation),
                 reason=_reason_untrusted(reason),
                 successor=None if successor is None else public_key_untrusted(successor),
+            )
+        case RecordKind.GROUP:
+            ttl_s = _ttl(values[5], GroupEntry)
+            return group_entry_untrusted(
+                fields, public_key=public_key, network=network, issued_ms=issued_ms, ttl_s=ttl_s
+            )
+        case RecordKind.GROUP_NOTICE:
+            ttl_s = _ttl(values[5], GroupNotice)
+            return group_notice_untrusted(
+                fields, public_key=public_key, network=network, issued_ms=issued_ms, ttl_s=ttl_s
             )
 
 

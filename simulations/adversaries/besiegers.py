@@ -10,7 +10,7 @@ from pilotdht.net.outcomes import Answered, Outcome, Sender
 from pilotdht.net.pending import Deliver
 from pilotdht.node.node import Node
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import (
+from pilotdht.wire.dht_messages import (
     MAX_CONTACTS,
     FindEntries,
     FindNode,

@@ -12,7 +12,7 @@ from pilotdht.names.own import NODE_PUBLICATION
 from pilotdht.net.outcomes import Sender
 from pilotdht.node.node import Node
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import (
+from pilotdht.wire.dht_messages import (
     MAX_CONTACTS,
     FindEntries,
     FindNode,
@@ -22,13 +22,12 @@ from pilotdht.wire.messages import (
     Nodes,
     Ping,
     Pong,
-    Reply,
-    Request,
     Store,
     StoreCode,
     Stored,
     StoreEntry,
 )
+from pilotdht.wire.message import Reply, Request
 from simulations.adversaries.conspiracy import Conspiracy
 from simulations.population.member import Identity
 

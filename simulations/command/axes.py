@@ -13,7 +13,7 @@ from simulations.command.fields import Facts, Value, facts_of, made_options
 from simulations.command.folders import name_of
 from simulations.command.program import nearest
 from simulations.engine.checkout import commit
-from simulations.scenarios.scenario import IMPLEMENTATIONS, Scenario
+from simulations.scenarios.scenario import Scenario
 from simulations.sweep.plan import Plan, Run, combinations, numbers
 
 
@@ -35,7 +35,7 @@ def axes_of(
     facts = {one.name: one for one in facts_of(scenario)}
     axes: dict[str, list[Value]] = {}
     if implementation is not None:
-        axes["implementation"] = list(IMPLEMENTATIONS) if implementation == "both" else [implementation]
+        axes["implementation"] = list(scenario.implementations) if implementation == "both" else [implementation]
     if nodes is not None:
         axes["nodes"] = list(numbers(nodes))
     if minutes is not None and hours is not None:

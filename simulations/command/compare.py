@@ -17,7 +17,7 @@ from simulations.command.program import DONE, FAILED, INTERRUPTED, Verb, output
 from simulations.command.scenario_names import ScenarioName
 from simulations.command.sweep_view import SweepView
 from simulations.engine.checkout import commit
-from simulations.report.table import comparison_table, replace_block, update_document
+from simulations.report.table import GROUPS_BEGIN, GROUPS_END, comparison_table, replace_block, update_document
 from simulations.results.result import Result
 from simulations.scenarios.scenario import Scenario
 from simulations.sweep.conduct import Outcome, alone_in, conduct
@@ -65,14 +65,19 @@ def compare(
 ) -> int:
     """Run scenarios with pilotdht and with the stock kademlia, same seed, and show both side by side.
 
-    Without a name every scenario is run. The exit code judges pilotdht alone: what the stock implementation misses is
-    what the comparison is for.
+    Scenarios about groups have no baseline: only ours is run. Without a name every scenario is run. The exit code
+    judges pilotdht alone: what the stock implementation misses is what the comparison is for.
     """
     stage_hands, printer = backstage(context), output(context)
+    wanted = scenarios or list(stage_hands.scenarios().values())
     if docs is not None:
-        replace_block(docs.read_text(encoding="utf-8"), "")  # noticed before hours of work, not after them
+        text = docs.read_text(encoding="utf-8")  # noticed before hours of work, not after them
+        if any(one.has_baseline for one in wanted):
+            replace_block(text, "")
+        if not all(one.has_baseline for one in wanted):
+            replace_block(text, "", begin=GROUPS_BEGIN, end=GROUPS_END)
     plan = Plan(runs=[], commit=commit())
-    for scenario in scenarios or stage_hands.scenarios().values():
+    for scenario in wanted:
         axes = axes_of(
             scenario, seeds=seed, nodes=nodes, settings=[], implementation="both", minutes=minutes, hours=hours
         )

@@ -22,6 +22,9 @@ import click
 from pilotdht.errors import ConfigError, InternalError, InvalidArgument
 from simulations.scenarios.scenario import IMPLEMENTATIONS, Options, Scenario
 
+_ABOUT_NODES = ("implementation", "lookups_per_s")
+"""Options without a meaning where no nodes play: members of a group look nothing up, and have no baseline."""
+
 Value = int | float | bool | str | None
 """What an option can be."""
 
@@ -108,7 +111,7 @@ class _Plain(click.Option):
 
 
 def facts_of(scenario: Scenario) -> list[Facts]:
-    """Return the options of a scenario, those of every scenario first.
+    """Return the options of a scenario, those of every scenario first; what means nothing to it is left out.
 
     Raises:
         InternalError: a field has a type that no option can have.
@@ -118,6 +121,8 @@ def facts_of(scenario: Scenario) -> list[Facts]:
     common = {field.name for field in dataclasses.fields(Options)}
     found = []
     for field in dataclasses.fields(scenario.options):
+        if not scenario.has_baseline and field.name in _ABOUT_NODES:
+            continue
         kind, is_optional = _kind(field.name, hints[field.name])
         metadata: Mapping[str, Any] = field.metadata
         found.append(

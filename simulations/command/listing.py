@@ -23,7 +23,17 @@ def listing(context: click.Context, scenario: Scenario | None) -> None:
         return
     known = list(backstage(context).scenarios().values())
     if out.is_json:
-        out.json([{"name": one.name, "summary": one.summary, "expects": one.expects} for one in known])
+        out.json(
+            [
+                {
+                    "name": one.name,
+                    "summary": one.summary,
+                    "expects": one.expects,
+                    "implementations": list(one.implementations),
+                }
+                for one in known
+            ]
+        )
         return
     out.table(["SCENARIO", "WHAT HAPPENS", "EXPECTED"], [(one.name, one.summary, one.expects) for one in known])
     out.note("Options of one: python -m simulations list SCENARIO")
@@ -52,6 +62,8 @@ def _show(out: Output, scenario: Scenario) -> None:
         return
     out.line(f"{scenario.name}: {scenario.summary}", bold=True)
     out.line(f"Expected: {scenario.expects}")
+    if not scenario.has_baseline:
+        out.line("The stock implementation knows no groups: there is nothing to compare with.")
     out.line()
     own = [one for one in facts if not one.is_common]
     rows = [

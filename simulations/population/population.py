@@ -49,6 +49,8 @@ class Slot:
     """What runs; present unless down."""
     up_since_s: float = 0.0
     """Loop time at which its start was complete."""
+    began_s: float = 0.0
+    """Loop time at which its last start began."""
     lives: int = 0
     """How often it was started."""
     saved: object = None
@@ -87,7 +89,10 @@ class Population:
         """How many of the first participants newcomers join through; absent: through anybody who is up."""
         self.on_joined: list[Callable[[Slot], None]] = []
         """Called after each start that is complete."""
-        self._kind = kind
+        self.on_ended: list[Callable[[Slot], None]] = []
+        """Called when somebody ends, in that instant."""
+        self.kind = kind
+        """Which implementation they run."""
         self._up: dict[int, Slot] = {}
         self._up_list: list[Slot] | None = None
         self._random = stream(world.seed, "population")
@@ -146,8 +151,8 @@ class Population:
             return
         loop = asyncio.get_running_loop()
         began = loop.time()
-        slot.state, slot.lives = State.STARTING, slot.lives + 1
-        member = self._kind.make(slot.identity, behaviour=slot.behaviour, saved=slot.saved)
+        slot.state, slot.lives, slot.began_s = State.STARTING, slot.lives + 1, began
+        member = self.kind.make(slot.identity, behaviour=slot.behaviour, saved=slot.saved)
         slot.member = member
         self.world.network.plug(slot.identity.endpoint.host)
         await member.start(self._contacts_for(slot) if contacts is None else contacts)
@@ -209,6 +214,8 @@ class Population:
         slot.state = State.DOWN
         if self._up.pop(slot.identity.number, None) is not None:
             self._up_list = None
+        for callback in self.on_ended:
+            callback(slot)
         return member
 
     def _contacts_for(self, slot: Slot) -> list[Endpoint]:

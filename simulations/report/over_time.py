@@ -88,7 +88,7 @@ class Panel:
 
 def success_and_latency(results: Sequence[Result]) -> Figure:
     """Draw the share of lookups that found, and how long they took."""
-    return _plot(
+    return draw_panels(
         "Lookups over time",
         results,
         Panel(
@@ -104,7 +104,7 @@ def success_and_latency(results: Sequence[Result]) -> Figure:
 
 def traffic(results: Sequence[Result]) -> Figure:
     """Draw messages and bytes that a node sends a second."""
-    return _plot(
+    return draw_panels(
         "Traffic over time",
         results,
         Panel("Messages that a node sends a second", "1/s", (Line("messages_per_node_s", ""),)),
@@ -116,7 +116,7 @@ def traffic(results: Sequence[Result]) -> Figure:
 
 def tables(results: Sequence[Result]) -> Figure:
     """Draw contacts in a routing table, and the share of them that are dead."""
-    return _plot(
+    return draw_panels(
         "Routing tables over time",
         results,
         Panel("Contacts in a node's routing table, mean", "", (Line("contacts", ""),)),
@@ -126,7 +126,7 @@ def tables(results: Sequence[Result]) -> Figure:
 
 def population(results: Sequence[Result]) -> Figure:
     """Draw the number of nodes that are up."""
-    return _plot("Nodes up over time", results, Panel("Nodes that are up", "", (Line("up", ""),)))
+    return draw_panels("Nodes up over time", results, Panel("Nodes that are up", "", (Line("up", ""),)))
 
 
 def heal(results: Sequence[Result]) -> Figure:
@@ -137,7 +137,7 @@ def heal(results: Sequence[Result]) -> Figure:
     shifted = [_since_healed(run, names) for run in results]
     has_mark = all(run.marks for run in shifted)
     since = "the cut was healed" if has_mark else "the run began"
-    return _plot("Healing after the cut", shifted if has_mark else results, panel, since=since)
+    return draw_panels("Healing after the cut", shifted if has_mark else results, panel, since=since)
 
 
 def one_series(results: Sequence[Result], name: str) -> Figure:
@@ -145,7 +145,7 @@ def one_series(results: Sequence[Result], name: str) -> Figure:
     unit = next((run.series[name].unit for run in results if name in run.series), "")
     words = quantity_of(name).words
     title = f"{words[:1].upper()}{words[1:]}"
-    return _plot(f"{shown(title, 60)} over time", results, Panel(shown(title, 90), unit, (Line(name, ""),)))
+    return draw_panels(f"{shown(title, 60)} over time", results, Panel(shown(title, 90), unit, (Line(name, ""),)))
 
 
 def series_names(results: Sequence[Result]) -> list[str]:
@@ -212,7 +212,15 @@ def _since_healed(run: Result, names: Sequence[str]) -> Result:
     return dataclasses.replace(run, series=kept, marks=[Mark(time_s=0.0, label="healed")])
 
 
-def _plot(title: str, results: Sequence[Result], *panels: Panel, since: str = "the run began") -> Figure:
+def draw_panels(title: str, results: Sequence[Result], *panels: Panel, since: str = "the run began") -> Figure:
+    """Draw series over time, with the marks of what happened.
+
+    Args:
+        title: of the plot.
+        results: the runs; those that differ in their seed alone are one line.
+        panels: from the top.
+        since: what time counts from.
+    """
     groups = groups_of(results)
     if len(groups) > MANY:  # lines of one panel that differ in strength alone could not be told apart any more
         panels = tuple(

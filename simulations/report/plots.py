@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from simulations.report import comparison, distributions, over_time
+from simulations.report import comparison, distributions, group_plots, over_time
 from simulations.report.groups import differing_numbers, groups_of, in_phase
 from simulations.report.over_time import Draw, series_names
 from simulations.report.quantities import KEY_FIGURES, quantity_of
@@ -44,6 +44,16 @@ def _has_series(*names: str) -> Wants:
     return lambda results: any(one in names for one in series_names(results))
 
 
+def _is_about_nodes(results: Sequence[Result]) -> bool:
+    """Return whether anything was looked up, or might have been: members of groups look nothing up."""
+    names = series_names(results)
+    return "agreement" not in names and "coverage" not in names
+
+
+def _has_figures(*names: str) -> Wants:
+    return lambda results: any(name in run.figures for run in results for name in names)
+
+
 def _has_heal(results: Sequence[Result]) -> bool:
     return any(name == "heal" or name.startswith("heal_") for name in series_names(results))
 
@@ -54,18 +64,21 @@ PLOTS = (
         "Lookups over time",
         "The upper line should return to 100 % soon after each mark; the lower ones should stay low and flat.",
         over_time.success_and_latency,
+        _is_about_nodes,
     ),
     Plot(
         "lookup-latency",
         "Lookup latency",
         "Further left is faster. A curve that ends below 100 % lost the rest: those lookups failed.",
         distributions.lookup_latency,
+        _is_about_nodes,
     ),
     Plot(
         "availability",
         "Availability over time",
         "What an operator's users notice: of the operations begun in each window, the share that succeeded.",
         distributions.availability,
+        _is_about_nodes,
     ),
     Plot(
         "heal",
@@ -132,9 +145,41 @@ PLOTS = (
 )
 """Plots that every scenario may have, in the order of a page."""
 
+GROUP_PLOTS = (
+    Plot(
+        "agreement",
+        "Membership over time",
+        "Who sees whom: each line falls when something happens, and should return to 100 % within seconds.",
+        group_plots.agreement,
+        _has_series("agreement"),
+    ),
+    Plot(
+        "detection",
+        "How soon it is known",
+        "Full lines should stay below the dashed ones, which theory draws, and rise as slowly.",
+        group_plots.detection,
+        _has_figures("notice_all_formula_s"),
+    ),
+    Plot(
+        "false-positives",
+        "Members held for dead that were there",
+        "The shorter the bars the better; what healthy members wrongly say of healthy ones does most harm.",
+        group_plots.false_positives,
+        _has_figures("default_false_about_healthy"),
+    ),
+    Plot(
+        "coverage",
+        "Whom messages reached",
+        "A point a message. It should be at 100 %, or return there with the next message after a mark.",
+        group_plots.coverage,
+        _has_series("coverage"),
+    ),
+)
+"""Plots of scenarios about groups, in the order of a page: before the others."""
+
 _DRAWN = (
     "lookup_success", "lookup_p50_s", "lookup_p95_s", "messages_per_node_s", "bytes_per_node_s", "contacts",
-    "dead_contacts", "up",
+    "dead_contacts", "up", "agreement", "agreement_whole", "coverage",
 )  # fmt: skip
 
 
@@ -142,6 +187,7 @@ def plots_for(results: Sequence[Result]) -> list[Plot]:
     """Return the plots that a report on these runs of one scenario has, in the order of a page."""
     return [
         *_sweeps(results),
+        *(plot for plot in GROUP_PLOTS if plot.is_wanted(results)),
         *(plot for plot in PLOTS if plot.is_wanted(results)),
         *_own_series(results),
     ]

@@ -46,6 +46,33 @@ _KNOWN = {
     "contacts": Quantity("contacts in a routing table", "", Better.NEITHER),
     "dead_contacts": Quantity("dead contacts", "share", Better.LOWER),
     "up": Quantity("nodes up", "", Better.NEITHER),
+    "agreement": Quantity("members seen rightly", "share", Better.HIGHER),
+    "agreement_least": Quantity("members seen rightly, worst moment", "share", Better.HIGHER),
+    "agreement_whole": Quantity("members that see everybody rightly", "share", Better.HIGHER),
+    "notice_first_s": Quantity("crash noticed by the first", "s", Better.LOWER),
+    "notice_all_s": Quantity("crash noticed by all", "s", Better.LOWER),
+    "notice_p50_s": Quantity("crash noticed, median", "s", Better.LOWER),
+    "notice_p99_s": Quantity("crash noticed, 99th percentile", "s", Better.LOWER),
+    "join_all_s": Quantity("join known to all", "s", Better.LOWER),
+    "update_all_s": Quantity("change known to all", "s", Better.LOWER),
+    "whole_before": Quantity("members that saw everybody before", "share", Better.HIGHER),
+    "whole_cut": Quantity("members that saw their side, and it alone", "share", Better.HIGHER),
+    "whole_healed": Quantity("members that see everybody in the end", "share", Better.HIGHER),
+    "times_fewer_about_healthy": Quantity("times fewer than plain SWIM", "", Better.HIGHER),
+    "times_fewer_at_healthy": Quantity("the same, at healthy members", "", Better.HIGHER),
+    "false_alarm_longest_s": Quantity("longest false alarm", "s", Better.LOWER),
+    "unnoticed": Quantity("crashes that somebody did not notice", "", Better.LOWER),
+    "false_alarms": Quantity("false alarms", "", Better.LOWER),
+    "false_about_healthy": Quantity("healthy members held for dead", "", Better.LOWER),
+    "false_at_healthy": Quantity("the same by healthy ones", "", Better.LOWER),
+    "false_about_stalled": Quantity("stalled members held for dead", "", Better.LOWER),
+    "reached": Quantity("members that a message reached", "share", Better.HIGHER),
+    "first_reached": Quantity("members that the first message reached", "share", Better.HIGHER),
+    "reached_least": Quantity("members that the worst message reached", "share", Better.HIGHER),
+    "coverage": Quantity("members that a message reached", "share", Better.HIGHER),
+    "spread_p50_s": Quantity("message read, median", "s", Better.LOWER),
+    "spread_p99_s": Quantity("message read, 99th percentile", "s", Better.LOWER),
+    "redundancy": Quantity("copies beyond the one needed", "", Better.LOWER),
 }
 
 NOT_THERE = "\N{EN DASH}"
@@ -62,6 +89,11 @@ def quantity_of(name: str) -> Quantity:
     """
     if name in _KNOWN:
         return _KNOWN[name]
+    for end, words in (("_formula_s", "by the formula"), ("_ratio", "measured over the formula")):
+        stem = f"{name.removesuffix(end)}_s"
+        if name.endswith(end) and stem in _KNOWN:
+            unit = "s" if end.endswith("_s") else ""
+            return Quantity(f"{_KNOWN[stem].words}, {words}", unit, Better.LOWER if not unit else Better.NEITHER)
     phase, own = phase_of(name)
     if phase:
         quantity = _KNOWN[own]

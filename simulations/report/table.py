@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pilotdht.errors import InvalidArgument
 from simulations.report.groups import BASELINE, Group, by_scenario, groups_of, in_phase
 from simulations.report.quantities import KEY_FIGURES, NOT_THERE, quantity_of, ratio_in_words, with_unit
 from simulations.results.result import Check, Result
+from simulations.scenarios.scenario import all_scenarios
 
 BEGIN, END = "<!-- simulations:begin -->", "<!-- simulations:end -->"
 """Marks around the block of a document that is made from results."""
 
+GROUPS_BEGIN, GROUPS_END = "<!-- groups:begin -->", "<!-- groups:end -->"
+"""Marks around the block for scenarios about groups, which have no baseline."""
+
 PHASE_FIGURES = ("lookup_success", "lookup_p95_s", "bytes_per_node_s")
 """What is told of each phase of a scenario that has several."""
 
+_GROUP_HEADS = ("scenario", "members", "figure", "value", "bound", "kept")
 _HEADS = ("scenario", "nodes", "figure", "pilotdht", "kademlia", "pilotdht is", "bound", "kept")
 
 
@@ -37,37 +42,82 @@ def comparison_table(results: Sequence[Result], figures: Sequence[str] = KEY_FIG
     return "\n".join(rows) + "\n"
 
 
-def replace_block(text: str, table: str) -> str:
+def group_table(results: Sequence[Result]) -> str:
+    """Return a Markdown table of scenarios without a baseline: a row a figure that has a bound, and those of theory.
+
+    Args:
+        results: of any scenarios.
+    """
+    rows = ["| " + " | ".join(_GROUP_HEADS) + " |", "|" + "---|" * len(_GROUP_HEADS)]
+    for scenario, runs in by_scenario(results).items():
+        for group in groups_of(runs):
+            checks = [check for run in group.runs for check in run.checks]
+            wanted = dict.fromkeys(check.figure for check in checks)
+            for place, name in enumerate(_with_theory(wanted, group)):
+                quantity = quantity_of(name)
+                own = [check for check in checks if check.figure == name]
+                head = (_cell(scenario), _nodes(group)) if place == 0 else ("", "")
+                value = with_unit(group.figure(name), quantity.unit)
+                rows.append(
+                    f"| {' | '.join((*head, _cell(quantity.words), value, _bounds(own, quantity.unit), _kept(own)))} |"
+                )
+    return "\n".join(rows) + "\n"
+
+
+def replace_block(text: str, table: str, *, begin: str = BEGIN, end: str = END) -> str:
     """Return a document with the block between its marks replaced by a table.
 
     Args:
-        text: a document with one ``<!-- simulations:begin -->`` and, after it, one ``<!-- simulations:end -->``.
+        text: a document with one line ``begin`` and, after it, one line ``end``.
         table: Markdown.
+        begin: first mark.
+        end: last mark.
 
     Raises:
         InvalidArgument: the marks are missing, double or in the wrong order.
     """
-    start, end = text.find(BEGIN), text.find(END)
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or end < start:
+    first, last = text.find(begin), text.find(end)
+    if text.count(begin) != 1 or text.count(end) != 1 or last < first:
         raise InvalidArgument(
             "the document has no place for the table",
-            hint=f"put one line {BEGIN} and, below it, one line {END} into it",
+            hint=f"put one line {begin} and, below it, one line {end} into it",
         )
-    return f"{text[: start + len(BEGIN)]}\n\n{table.strip()}\n\n{text[end:]}"
+    return f"{text[: first + len(begin)]}\n\n{table.strip()}\n\n{text[last:]}"
 
 
 def update_document(path: Path, results: Sequence[Result]) -> None:
-    """Replace the block of a document by the table of some results.
+    """Replace the blocks of a document by the tables of some results; one that no result belongs to stays.
 
     Args:
         path: the document; see :func:`replace_block`.
-        results: what the table is made from.
+        results: what the tables are made from; those of scenarios without a baseline go into a block of their own.
 
     Raises:
         InvalidArgument: the document has no place for a table.
     """
+    alone = [result for result in results if not _has_baseline(result.scenario)]
+    paired = [result for result in results if _has_baseline(result.scenario)]
     text = path.read_text(encoding="utf-8")
-    path.write_text(replace_block(text, comparison_table(results)), encoding="utf-8")
+    if paired:
+        text = replace_block(text, comparison_table(paired))
+    if alone:
+        text = replace_block(text, group_table(alone), begin=GROUPS_BEGIN, end=GROUPS_END)
+    path.write_text(text, encoding="utf-8")
+
+
+def _has_baseline(scenario: str) -> bool:
+    known = all_scenarios().get(scenario)
+    return known is None or known.has_baseline
+
+
+def _with_theory(names: Iterable[str], group: Group) -> list[str]:
+    """Return names, and after each ratio what it is the ratio of."""
+    found: list[str] = []
+    for name in names:
+        stem = name.removesuffix("_ratio")
+        pair = [f"{stem}_s", f"{stem}_formula_s"] if stem != name else []
+        found += [*(one for one in pair if group.figure(one) is not None), name]
+    return found
 
 
 def _rows(scenario: str, ours: Group | None, baseline: Group | None, figures: Sequence[str]) -> list[str]:

@@ -26,7 +26,9 @@ from pilotdht.config.fields import Section, tunable
 from pilotdht.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from simulations.population.member import MemberKind
     from simulations.stage import Stage
+    from simulations.world.world import World
 
 OptionsT = TypeVar("OptionsT", bound="Options")
 
@@ -72,21 +74,48 @@ class Scenario:
     """Its size for continuous integration: 100 to 300 nodes, minutes."""
     play: Play
     """Runs it on a stage."""
+    members: Callable[[World], MemberKind] | None = None
+    """What its population is made of; absent: nodes, of whichever implementation."""
+
+    @property
+    def has_baseline(self) -> bool:
+        """Whether the stock implementation can play it as well."""
+        return self.members is None
+
+    @property
+    def implementations(self) -> tuple[str, ...]:
+        """Implementations that can play it."""
+        return IMPLEMENTATIONS if self.has_baseline else IMPLEMENTATIONS[:1]
 
 
 _SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    name: str, *, options: type[OptionsT], small: OptionsT, expects: str
+    name: str,
+    *,
+    options: type[OptionsT],
+    small: OptionsT,
+    expects: str,
+    members: Callable[[World], MemberKind] | None = None,
 ) -> Callable[[Callable[[Stage, OptionsT], Awaitable[None]]], Scenario]:
-    """Register the decorated coroutine as a scenario; its docstring's first line is the summary."""
+    """Register the decorated coroutine as a scenario; its docstring's first line is the summary.
+
+    Args:
+        name: lower case, words joined by hyphens.
+        options: the type of its options.
+        small: its size for continuous integration.
+        expects: what should come out.
+        members: what its population is made of, when that is not nodes; such a scenario has no baseline.
+    """
 
     def register(play: Callable[[Stage, OptionsT], Awaitable[None]]) -> Scenario:
         if name in _SCENARIOS:
             raise InvalidArgument(f"two scenarios are called {name!r}")
         summary = (play.__doc__ or "").strip().split("\n", 1)[0]
-        made = Scenario(name=name, summary=summary, expects=expects, options=options, small=small, play=play)
+        made = Scenario(
+            name=name, summary=summary, expects=expects, options=options, small=small, play=play, members=members
+        )
         _SCENARIOS[name] = made
         return made
 

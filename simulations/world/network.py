@@ -7,6 +7,7 @@ A datagram that nothing stands in the way of takes two short functions, :meth:`M
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from pilotdht.net.doors import Receive
 from pilotdht.wire.endpoint import Endpoint
 from simulations.engine.streams import stream
 from simulations.engine.trace import BLOCK_VALUES, EMPTY_KIND, Trace, TraceWriter, What
-from simulations.engine.virtual_loop import VirtualLoop
+from simulations.engine.virtual_loop import OWNER, VirtualLoop
 from simulations.world.conditions import CONDITIONS, HEADER_BYTES, JITTER_STEPS, Conditions
 from simulations.world.cuts import Cuts, Rule, SideOf
 from simulations.world.hosts import Host, Port
@@ -119,7 +120,7 @@ class MemoryNetwork:
         port = self.port_of(Endpoint(*listen))
         if port.taker is not None:
             raise ConfigError(f"{port.endpoint} is in use", hint="listen on another port")
-        port.taker = receive
+        port.taker = _on_behalf_of_owner(receive)
         port.host.settle()
         return MemorySocket(self, port)
 
@@ -419,3 +420,11 @@ class MemoryNetwork:
         self._fate_limit = conditions.fate_limit
         self._jitter = conditions.jitter_ticks()
         self._spread_ticks = self._terrain.spread_ticks
+
+
+def _on_behalf_of_owner(receive: Receive) -> Receive:
+    """Have timers that are set while a datagram is read belong to who opened the socket, so that stalls hold them."""
+    if OWNER.get() is None:
+        return receive
+    context = contextvars.copy_context()
+    return lambda batch: context.run(receive, batch)

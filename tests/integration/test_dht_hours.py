@@ -10,7 +10,7 @@ import pytest
 
 from pilotdht.config.dht import DhtConfig
 from pilotdht.dht.store import WITHDRAWAL_TTL_S
-from pilotdht.wire.messages import StoreCode
+from pilotdht.wire.dht_messages import StoreCode
 from pilotdht.wire.records import NameClaim, NodeRecord, Record, TagEntry, name_key, sign_record
 from simulations.engine.virtual_loop import run_virtually
 from simulations.world.conditions import CONDITIONS

@@ -24,20 +24,19 @@ from pilotdht.identity.keys import KeyPair
 from pilotdht.net.outcomes import Sender
 from pilotdht.wire.codec import encode
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import (
+from pilotdht.wire.dht_messages import (
     FindNode,
     FindRecord,
     FoundEntries,
     FoundRecord,
     Nodes,
     Ping,
-    Reply,
-    Request,
     Store,
     StoreCode,
     Stored,
 )
+from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.message import Reply, Request
 from pilotdht.wire.records import RecordKey, node_key
 from simulations.engine.virtual_loop import run_virtually
 from simulations.world.world import virtual_doors

@@ -17,8 +17,9 @@ from pilotdht.identity.ids import NodeId, PublicKey
 from pilotdht.net.outcomes import Sender, Silent, Slow
 from pilotdht.net.socket import UdpNetwork
 from pilotdht.wire.contact import Contact
+from pilotdht.wire.dht_messages import FindNode, Nodes, Ping, Pong
 from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import Envelope, FindNode, Nodes, Ping, Pong
+from pilotdht.wire.envelope import Envelope
 from tests.support.leak import leaves_nothing
 from tests.support.net_nodes import NetNode, RawPeer, key_pair, needs_ipv6, real_node, reply_to, request_of
 

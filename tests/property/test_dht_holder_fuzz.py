@@ -2,84 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry
 
-from pilotdht.config.dht import DhtConfig
 from pilotdht.dht.holder import Holder
-from pilotdht.dht.metrics import DhtMetrics
-from pilotdht.dht.requester import Calls, RequestT
-from pilotdht.dht.routing import RoutingTable
 from pilotdht.dht.store import RecordStore
-from pilotdht.net.outcomes import Sender
-from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import FindEntries, FindRecord, Reply, Store, StoreCode, StoreEntry
+from pilotdht.wire.dht_messages import FindEntries, FindRecord, Store, StoreCode, StoreEntry
 from pilotdht.wire.records import RecordKey
-from tests.support.dht_examples import (
-    UNIX_TIME,
-    contact_of,
-    name_claim,
-    node_record,
-    prefix_rule,
-    revocation,
-    tag_entry,
+from tests.support.dht_examples import name_claim, node_record, revocation, tag_entry
+from tests.support.group_examples import (
+    ADMIN,
+    ADMIN_CHAIN,
+    GUEST,
+    MEMBER,
+    MEMBER_CHAIN,
+    keyed_entry,
+    notice_of,
+    revoked,
 )
+from tests.support.quiet_holder import SENDER, TOKEN, quiet_holder
 
 pytestmark = pytest.mark.property
 
-TOKEN = b"12345678"
-SENDER = Sender(contact_of(77), is_validated=True, is_client=False)
 RECORDS = [node_record(1), node_record(2, age_s=50), revocation(3)]
-ENTRIES = [tag_entry(1), name_claim(1), tag_entry(2)]
-
-
-class QuietRequester:
-    """Gives out one token, and asks nobody."""
-
-    is_client = False
-
-    def calls(self) -> Calls:
-        """Never asked for here."""
-        raise NotImplementedError
-
-    def rtt_of(self, contact: Contact) -> float | None:
-        """Know of none."""
-
-    def serve(self, kind: type[RequestT], handler: Callable[[RequestT, Sender], Reply | None]) -> None:
-        """Ignore it: handlers are called directly."""
-
-    def on_heard(self, callback: Callable[[Sender], None]) -> None:
-        """Ignore it."""
-
-    def store_token(self, sender: Sender) -> bytes:
-        """Return the one token."""
-        return TOKEN
-
-    def check_store_token(self, sender: Sender, token: bytes) -> bool:
-        """Accept the one token."""
-        return token == TOKEN
+ENTRIES = [
+    tag_entry(1),
+    name_claim(1),
+    tag_entry(2),
+    keyed_entry(MEMBER, MEMBER_CHAIN),
+    notice_of(ADMIN, revoked(ADMIN, ADMIN_CHAIN, GUEST)),
+]
 
 
 def holder_with_records() -> tuple[Holder, RecordStore]:
     """Return a holder that keeps all examples."""
-    config = DhtConfig()
-    own_id = contact_of(500).node_id
-    store = RecordStore(own_id, config)
-    holder = Holder(
-        own_id=own_id,
-        network=0,
-        config=config,
-        table=RoutingTable(own_id, config, prefix_rule(config)),
-        store=store,
-        prefixes=prefix_rule(config),
-        requester=QuietRequester(),
-        unix_time=lambda: UNIX_TIME,
-        metrics=DhtMetrics(CollectorRegistry()),
-    )
+    holder, store = quiet_holder()
     for one in RECORDS:
         assert StoreCode.STORED is holder.store(Store(one.record.key, TOKEN, one.wire), SENDER).result
     for one in ENTRIES:

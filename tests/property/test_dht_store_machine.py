@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from pilotdht.config.dht import DhtConfig
 from pilotdht.dht.store import RecordStore
 from pilotdht.identity.ids import NodeId, PublicKey
-from pilotdht.wire.messages import StoreCode
+from pilotdht.wire.dht_messages import StoreCode
 from pilotdht.wire.records import NodeRecord, RecordKey, Revocation, SignedRecord
 from tests.support.dht_examples import UNIX_TIME, node_record, revocation, tag_entry
 

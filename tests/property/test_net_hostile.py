@@ -22,9 +22,7 @@ from pilotdht.net.reachability import Reachability
 from pilotdht.net.sealing import SealedSender
 from pilotdht.net.tokens import Purpose, TokenMint
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import (
-    Envelope,
+from pilotdht.wire.dht_messages import (
     FindEntries,
     FindNode,
     FindRecord,
@@ -33,13 +31,13 @@ from pilotdht.wire.messages import (
     Nodes,
     Ping,
     Pong,
-    Reply,
-    Request,
     Store,
     StoreCode,
     Stored,
-    envelope_untrusted,
 )
+from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.envelope import Envelope, envelope_untrusted
+from pilotdht.wire.message import Reply, Request
 from pilotdht.wire.records import RecordKey
 from pilotdht.wire.seal import SEALED, Sealer
 from simulations.engine.streams import stream

@@ -13,26 +13,23 @@ from pilotdht.identity.ids import NODE_ID_BYTES, NodeId, PublicKey
 from pilotdht.identity.keys import KeyPair
 from pilotdht.wire.codec import decode_list_untrusted, encode
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import (
-    Envelope,
+from pilotdht.wire.dht_messages import (
     FindEntries,
     FindNode,
     FindRecord,
-    Flags,
     FoundEntries,
     FoundRecord,
-    Message,
     Nodes,
     Ping,
     Pong,
-    Reply,
     Store,
     StoreCode,
     Stored,
     StoreEntry,
-    envelope_untrusted,
 )
+from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.envelope import Envelope, envelope_untrusted
+from pilotdht.wire.message import Flags, Message, Reply
 from pilotdht.wire.records import (
     MAX_RECORD_BYTES,
     NameClaim,

@@ -15,7 +15,7 @@ from pilotdht.names.own import NODE_PUBLICATION, own_records
 from pilotdht.net.prefixes import prefix_of
 from pilotdht.node.node import Node
 from pilotdht.wire.contact import Contact
-from pilotdht.wire.messages import (
+from pilotdht.wire.dht_messages import (
     FindEntries,
     FindNode,
     FindRecord,
@@ -23,12 +23,11 @@ from pilotdht.wire.messages import (
     Nodes,
     Ping,
     Pong,
-    Reply,
-    Request,
     Store,
     StoreCode,
     Stored,
 )
+from pilotdht.wire.message import Reply, Request
 from pilotdht.wire.records import RecordKey, SignedRecord, node_key, signed_record_untrusted
 from simulations.adversaries.behaviours import BEHAVIOURS, Conspiracy, corrupt
 from simulations.engine.virtual_loop import run_virtually

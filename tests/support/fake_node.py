@@ -20,6 +20,7 @@ from pilotdht.trust.standing import Standing
 from pilotdht.trust.states import TrustState
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
+from tests.support.fake_groups import FakeGroups
 
 OWN = KeyPair.from_seed(b"\1" * 32)
 ALPHA = KeyPair.from_seed(b"\2" * 32)
@@ -90,10 +91,11 @@ def stream_pair(port: int) -> tuple[FakeStream, FakeStream]:
     return here, there
 
 
-class FakeNode:
+class FakeNode(FakeGroups):
     """Knows one peer, ``agent-alpha``; everybody else is not found."""
 
     def __init__(self) -> None:
+        FakeGroups.__init__(self)
         self.registry = CollectorRegistry()
         self.hostname = "agent-own"
         self.tags: tuple[str, ...] = ("mcp",)

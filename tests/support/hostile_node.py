@@ -13,8 +13,9 @@ from pilotdht.net.metrics import NetMetrics
 from pilotdht.net.node_socket import NodeSocket
 from pilotdht.net.outcomes import Sender
 from pilotdht.wire.contact import Contact
+from pilotdht.wire.dht_messages import FindEntries, FindNode, FindRecord, Store, StoreEntry
 from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import FindEntries, FindNode, FindRecord, Reply, Request, Store, StoreEntry
+from pilotdht.wire.message import Reply, Request
 from pilotdht.wire.seal import network_salt
 
 AnswerWith = Callable[[Request, Sender], Reply | None]

@@ -22,7 +22,8 @@ from pilotdht.net.rpc import Rpc
 from pilotdht.net.socket import UdpNetwork
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import Envelope, Reply, Request, envelope_untrusted
+from pilotdht.wire.envelope import Envelope, envelope_untrusted
+from pilotdht.wire.message import Reply, Request
 from pilotdht.wire.seal import SEALED, Sealer, network_salt
 from simulations.world.conditions import CONDITIONS, Conditions
 from simulations.world.network import MemoryNetwork

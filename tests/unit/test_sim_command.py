@@ -72,7 +72,9 @@ def test_list_shows_each_scenario_and_its_expectation() -> None:
     table, as_json = typed("list"), typed("list", "--json")
 
     assert "calm      Nothing happens.  Everything is found." in table.stdout
-    assert [{"name": "calm", "summary": "Nothing happens.", "expects": "Everything is found."}] == data_of(as_json)
+    both = ["pilotdht", "kademlia"]
+    expected = {"name": "calm", "summary": "Nothing happens.", "expects": "Everything is found."}
+    assert [{**expected, "implementations": both}] == data_of(as_json)
 
 
 @pytest.mark.parametrize("verb", ["list", "show"])

@@ -10,10 +10,11 @@ import pytest
 
 from simulations.report import comparison, distributions, over_time
 from simulations.report.canvas import DOTS_PER_INCH, WIDTH_IN, png_of, spread, svg_of
+from simulations.report.group_plots import CLASSES, TIMES, VARIANTS
 from simulations.report.groups import groups_of
 from simulations.report.over_time import median_curve
 from simulations.report.palette import LIGHT
-from simulations.report.plots import PLOTS, plots_for
+from simulations.report.plots import GROUP_PLOTS, PLOTS, Plot, plots_for
 from simulations.results.result import Mark, Result, Series
 from tests.support.sim_results import made_result
 from tests.support.source import ROOT
@@ -197,6 +198,55 @@ def test_documentation_has_one_section_a_plot() -> None:
     assert [
         "What all plots share",
         *(plot.name for plot in PLOTS),
+        *(plot.name for plot in GROUP_PLOTS),
         *families,
         "The pictures of the network",
     ] == sections
+
+
+def group_results() -> list[Result]:
+    """Return runs as scenarios about groups leave them."""
+    results = []
+    for nodes in (10, 100):
+        result = made_result(scenario="group", nodes=nodes, lookups=10)
+        result.samples = {}
+        times, shares = [1.0, 2.0, 3.0], [1.0, 0.5, 1.0]
+        result.series = {
+            name: Series(unit="share", times_s=[*times], values=[*shares])
+            for name in ("agreement", "agreement_whole", "coverage")
+        }
+        for name in TIMES:
+            result.figures |= {f"{name}_s": 1.0 + nodes / 100, f"{name}_formula_s": 2.0}
+        for place, variant in enumerate(VARIANTS):
+            result.figures |= {f"{variant}_{kind}": 1000.0 / 10**place for kind in CLASSES}
+        results.append(result)
+    return results
+
+
+@pytest.mark.parametrize("plot", GROUP_PLOTS, ids=lambda plot: plot.name)
+def test_plot_of_groups_is_wanted_by_them_alone(plot: Plot) -> None:
+    """It is drawn where there is something to show, and says so where there is not."""
+    results = group_results()
+
+    assert plot.is_wanted(results)
+    assert plot.name in [one.name for one in plots_for(results)]
+    assert not plot.is_wanted(both())
+    assert "measured nothing" not in texts_of(plot.draw(results))
+    assert "measured nothing" in texts_of(plot.draw(both()))
+    assert "measured nothing" in texts_of(plot.draw([]))
+
+
+def test_plots_of_lookups_are_left_out_where_nobody_looks_up() -> None:
+    """Members of groups look nothing up: empty plots would only say so."""
+    names = [plot.name for plot in plots_for(group_results())]
+
+    assert "lookups" not in names
+    assert "traffic" in names
+
+
+def test_false_positives_are_told_by_detector_and_class() -> None:
+    """The numbers stand at the bars."""
+    said = texts_of(next(plot for plot in GROUP_PLOTS if plot.name == "false-positives").draw(group_results()))
+
+    for word in ("plain SWIM", "with Lifeguard", "1,000", "100", "10"):
+        assert word in said.splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,17 @@ from simulations.report.quantities import (
     ratio_in_words,
     with_unit,
 )
-from simulations.report.table import BEGIN, END, comparison_table, replace_block
+from simulations.report.table import (
+    BEGIN,
+    END,
+    GROUPS_BEGIN,
+    GROUPS_END,
+    comparison_table,
+    group_table,
+    replace_block,
+    update_document,
+)
+from simulations.results.result import Check, Result
 from tests.support.sim_results import made_result
 
 
@@ -142,3 +153,50 @@ def test_document_without_one_place_is_refused(text: str) -> None:
         replace_block(text, "| a |")
 
     assert BEGIN in caught.value.hint
+
+
+def group_result(**figures: float) -> Result:
+    """Return a run of a scenario that has no baseline."""
+    result = made_result(scenario="group-detection", nodes=40, lookups=10)
+    result.figures = {"notice_all_s": 9.0, "notice_all_formula_s": 10.0, "notice_all_ratio": 0.9, **figures}
+    result.checks = [Check(figure="notice_all_ratio", relation="<=", bound=1.1, value=0.9, is_kept=True)]
+    return result
+
+
+def test_group_table_tells_what_a_ratio_is_of() -> None:
+    """A row a bound; before a ratio stand what was measured and what theory says. There is no baseline's column."""
+    lines = group_table([group_result()]).splitlines()
+
+    assert lines[0] == "| scenario | members | figure | value | bound | kept |"
+    assert lines[2:] == [
+        "| group-detection | 40 | crash noticed by all | 9 s |  |  |",
+        "|  |  | crash noticed by all, by the formula | 10 s |  |  |",
+        "|  |  | crash noticed by all, measured over the formula | 0.9 | ≤ 1.1 | yes |",
+    ]
+
+
+def test_document_keeps_the_block_that_no_result_belongs_to(tmp_path: Path) -> None:
+    """Scenarios about groups have a block of their own; each is replaced only by results of its kind."""
+    path = tmp_path / "page.md"
+    empty = f"# Page\n\n{BEGIN}\nold\n{END}\n\n{GROUPS_BEGIN}\nold\n{GROUPS_END}\n"
+    path.write_text(empty, encoding="utf-8")
+
+    update_document(path, [group_result()])
+    text = path.read_text(encoding="utf-8")
+    assert f"{BEGIN}\nold\n{END}" in text
+    assert "crash noticed by all" in text
+
+    update_document(path, [made_result(lookups=10)])
+    text = path.read_text(encoding="utf-8")
+    assert "lookups that found" in text
+    assert "crash noticed by all" in text
+
+
+def test_document_without_a_place_for_groups_is_refused(tmp_path: Path) -> None:
+    """The hint says what to put where."""
+    path = tmp_path / "page.md"
+    path.write_text(f"{BEGIN}\n{END}\n", encoding="utf-8")
+
+    with pytest.raises(InvalidArgument) as refused:
+        update_document(path, [group_result()])
+    assert GROUPS_BEGIN in refused.value.hint

@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from simulations.groups.company import Company
 from simulations.results.result import SCHEMA, Check, Mark, Result, Samples, Series, Snapshot
 from simulations.stage import Stage
 from tests.support.source import ROOT
@@ -27,7 +28,10 @@ def test_section_lists_the_fields_in_order(declared: type) -> None:
 
 def test_only_the_outermost_object_and_its_parts_have_sections() -> None:
     """No section describes what is no part of a file any more."""
-    expected = [one.__name__ for one in (Result, Check, Series, Samples, Mark, Snapshot)] + ["Usual figures"]
+    expected = [one.__name__ for one in (Result, Check, Series, Samples, Mark, Snapshot)] + [
+        "Usual figures",
+        "Figures of groups",
+    ]
 
     assert expected == list(SECTIONS)
 
@@ -35,6 +39,16 @@ def test_only_the_outermost_object_and_its_parts_have_sections() -> None:
 def test_schema_is_named() -> None:
     """The page says which schema it describes."""
     assert f"`{SCHEMA}`" in TEXT
+
+
+def test_figures_of_groups_are_those_of_the_company() -> None:
+    """The first table has the names that a company documents for each measured part."""
+    documented = (Company.watch.__doc__ or "").partition("Figures:")[2].partition("Args:")[0]
+    figures = set(re.findall(r"``(\w+)``", documented))
+    table = SECTIONS["Figures of groups"].partition("| name")[2].partition("\n\n")[0]
+    rows = "".join(row.split("|")[1] for row in table.splitlines()[2:])
+
+    assert figures == set(re.findall(r"`(\w+)`", rows))
 
 
 def test_usual_figures_are_those_of_the_stage() -> None:

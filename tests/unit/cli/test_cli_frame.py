@@ -18,10 +18,11 @@ from pilotdht.cli.arguments import SECONDS
 from pilotdht.cli.context import catalogue
 from pilotdht.cli.exits import EXIT_CODES, exit_code
 from pilotdht.cli.hostnames import known_hostnames
-from pilotdht.cli.output import duration, milliseconds, printable, size
-from pilotdht.cli.program import Verb, program
+from pilotdht.cli.output import Output, duration, milliseconds, printable, size
+from pilotdht.cli.program import COMMANDS, Verb, program
 from pilotdht.daemon.envelope import error_classes
 from tests.support.fake_daemon import fake_daemon_in_thread
+from tests.support.fake_groups import FakeGroup
 
 HEAVY = ("aioquic", "asyncio", "cryptography", "h11", "kademlia", "prometheus_client", "rich")
 
@@ -122,6 +123,25 @@ ONE_SHOT = {
     "alias set": "alias set friend agent-alpha",
     "alias remove": "alias remove friend",
     "alias list": "alias list",
+    "group create": "group create research --can citations",
+    "group join": "group join finance --token s3cret",
+    "group list": "group list",
+    "group members": "group members research",
+    "group info": "group info research",
+    "group set": "group set research --load 30",
+    "group invite": "group invite research --hostname bob",
+    "group revoke": "group revoke research agent-alpha",
+    "group leave": "group leave finance",
+    "join": "join --org acme --token pdht1x",
+    "org create": "org create umbrella",
+    "org list": "org list",
+    "org members": "org members acme",
+    "org invite": "org invite acme",
+    "org revoke": "org revoke acme agent-alpha",
+    "org leave": "org leave umbrella",
+    "broadcast": "broadcast research hello",
+    "publish": "publish research prices.eur 1.08",
+    "query": "query agent-alpha who?",
     "dht lookup": "dht lookup agent-alpha",
     "dht get": "dht get agent-alpha",
     "version": "version",
@@ -155,6 +175,24 @@ def test_real_output_has_the_keys_of_the_catalogue(tmp_path: Path) -> None:
         (["ping", "a", "--timeout", "soon"], "is not a duration"),
         (["connect", "a", "70000"], "not in the range"),
         (["completion", "csh"], "is not one of"),
+        (["group", "jion"], "Did you mean 'join'?"),
+        (["group", "join"], "Give the NAME of the group, or an --invitation"),
+        (["group", "create", "x", "--kind", "secret"], "is not one of"),
+        (["group", "set", "x"], "Give --tag, --can, --load"),
+        (["group", "set", "x", "--tag", "a", "--no-tags"], "not both"),
+        (["group", "set", "x", "--load", "101"], "not in the range"),
+        (["group", "invite", "x", "--admin", "a", "--for", "b"], "not both"),
+        (["join", "--org", "acme"], "Missing option '--token'"),
+        (["publish", "x", "a", "hello", "--file", "f"], "not both"),
+        (["query", "who?"], "Give a HOST and a QUESTION"),
+        (["query", "--group", "x"], "Give a QUESTION"),
+        (["query", "host", "--explain"], "Give a HOST and a QUESTION"),
+        (["query", "host", "who?", "--quorum", "3"], "a HOST is one"),
+        (["query", "--tag", "a", "--tag", "b", "who?"], "give one --tag"),
+        (["query", "--tag", "a", "who?", "--stream"], "reads one member's answer"),
+        (["query", "--tag", "a", "who?", "--fresh"], "--fresh is for questions to a --group"),
+        (["serve", "query"], "Give --exec LINE, or -- and a COMMAND"),
+        (["serve", "query", "--exec", "x", "--", "y"], "Give --exec LINE, or -- and a COMMAND"),
     ],
 )
 def test_wrong_usage_is_told_and_ends_with_2(words: list[str], told: str) -> None:
@@ -211,6 +249,32 @@ def test_hosts_complete_from_the_daemon(tmp_path: Path) -> None:
     assert "plain,agent-alpha\n" == result.stdout
 
 
+def test_groups_complete_from_the_daemon(tmp_path: Path) -> None:
+    """Names of groups are offered where a group is wanted."""
+    with fake_daemon_in_thread(tmp_path) as daemon:
+        daemon.node.joined |= {name: FakeGroup(name) for name in ("research", "finance")}
+        environment = {
+            "_PILOTDHT_COMPLETE": "bash_complete",
+            "COMP_WORDS": f"pilotdht --socket {daemon.socket} subscribe re",
+            "COMP_CWORD": "4",
+        }
+        result = CliRunner().invoke(program, [], env=environment, prog_name="pilotdht")
+
+    assert "plain,research\n" == result.stdout
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_lists_every_verb_in_full(name: str) -> None:
+    """Each has one line of at most 80 columns, under a heading; nothing is cut off."""
+    lines = CliRunner().invoke(program, ["--help"], prog_name="pilotdht").stdout.splitlines()
+    own = [line for line in lines if line.startswith(f"  {name} ")]
+
+    assert 1 == len(own)
+    assert len(own[0]) <= 80
+    assert own[0].endswith(".")
+    assert not own[0].endswith("...")
+
+
 def test_hosts_do_not_complete_without_a_daemon(tmp_path: Path) -> None:
     """No daemon, no names, no error."""
     context = click.Context(program)
@@ -260,6 +324,23 @@ def test_numbers_are_told_as_people_say_them() -> None:
     ]
     assert ["45s", "12m", "3h 5m", "2d 4h"] == [duration(value) for value in (45, 12 * 60, 11100, 187200)]
     assert ["512 B", "1.5 KB", "3.2 MB", "4.0 GB"] == [size(value) for value in (512, 1500, 3_200_000, 4_000_000_000)]
+
+
+@pytest.mark.parametrize("columns", [80, 100, 200])
+def test_table_at_a_terminal_fits_and_cuts_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int
+) -> None:
+    """What does not fit is folded; an address never is."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    heads = ("HOSTNAME", "ADDRESS", "STATUS", "ROLE", "RTT", "LOAD", "CAN", "TAGS")
+    cells = ("alpha-of-a-long-name", "0:EFE4.7CE4.477C", "suspect 12s", "admin", "1.6ms", "30%", "a, b, c", "x" * 20)
+    Output(is_json=False, color="never").table(heads, [cells], empty="")
+    lines = click.unstyle(capsys.readouterr().out).splitlines()
+
+    assert max(map(len, lines)) <= columns
+    assert 1 == sum("0:EFE4.7CE4.477C" in line for line in lines)
+    assert 20 == "".join(lines).count("x")
 
 
 def test_control_characters_are_made_visible() -> None:

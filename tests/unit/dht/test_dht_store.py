@@ -8,7 +8,7 @@ from pilotdht.config.dht import DhtConfig
 from pilotdht.dht.cache import RecordCache
 from pilotdht.dht.store import SLOT_OVERHEAD_BYTES, RecordStore
 from pilotdht.identity.ids import NodeId
-from pilotdht.wire.messages import StoreCode
+from pilotdht.wire.dht_messages import StoreCode
 from pilotdht.wire.records import SignedRecord
 from tests.support.dht_examples import UNIX_TIME, name_claim, node_record, revocation, tag_entry
 

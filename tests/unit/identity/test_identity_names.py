@@ -10,7 +10,7 @@ from pilotdht.identity.address import Address
 from pilotdht.identity.certificate import make_certificate
 from pilotdht.identity.ids import NODE_ID_BITS, NodeId, PublicKey, distance, node_id_of
 from pilotdht.identity.keys import KeyPair, did_of, parse_did, public_key_untrusted, verify
-from pilotdht.identity.names import check_hostname, check_tag, is_hostname, is_tag
+from pilotdht.identity.names import check_group_name, check_hostname, check_tag, is_group_name, is_hostname, is_tag
 
 KEYS = KeyPair.from_seed(b"\x07" * 32)
 
@@ -143,12 +143,20 @@ def test_hostname_malformed_is_refused(text: object) -> None:
     assert not is_hostname(text)
 
 
+def test_group_name_has_the_form_of_a_hostname() -> None:
+    """The name of an org ends its members' hostnames."""
+    for text in ("a", "research-2", "a" * 63):
+        assert text == check_group_name(text)
+    for wrong in ("", "A", "a.b", "a_b", "-a", "a-", "a" * 64, "a\n", None, b"a"):
+        assert not is_group_name(wrong)
+
+
 def test_tag_forms() -> None:
     """Tags allow dots, colons and underscores behind the first character."""
     assert "a.b:c_d-e" == check_tag("a.b:c_d-e")
     for text in ("", ".a", "A", "a b", "a" * 33, "a\n", None):
         assert not is_tag(text)
-    for check in (check_tag, check_hostname):
+    for check in (check_tag, check_hostname, check_group_name):
         with pytest.raises(InvalidArgument):
             check("Not One")
 

@@ -12,8 +12,8 @@ from pilotdht.errors import InternalError, NodeClosed, Overloaded, TimedOut
 from pilotdht.identity.ids import NodeId, PublicKey
 from pilotdht.net.outcomes import Answered, Outcome, Sender, Silent, Slow
 from pilotdht.wire.contact import Contact
+from pilotdht.wire.dht_messages import FindNode, Nodes, Ping, Pong
 from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.messages import FindNode, Nodes, Ping, Pong
 from simulations.engine.virtual_loop import VirtualLoop, run_virtually
 from simulations.world.conditions import CONDITIONS
 from simulations.world.network import MemoryNetwork

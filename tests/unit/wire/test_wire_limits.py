@@ -11,11 +11,9 @@ from pilotdht.identity.ids import NODE_ID_BYTES, NodeId, PublicKey
 from pilotdht.identity.keys import KeyPair
 from pilotdht.wire.codec import decode_list_untrusted, encode
 from pilotdht.wire.contact import Contact, contact_untrusted
-from pilotdht.wire.endpoint import Endpoint, parse_endpoint, unpack_endpoint_untrusted
-from pilotdht.wire.messages import (
+from pilotdht.wire.dht_messages import (
     MAX_CONTACTS,
     MAX_ENTRIES,
-    Envelope,
     FindNode,
     FoundEntries,
     FoundRecord,
@@ -23,8 +21,9 @@ from pilotdht.wire.messages import (
     Ping,
     Store,
     StoreCode,
-    envelope_untrusted,
 )
+from pilotdht.wire.endpoint import Endpoint, parse_endpoint, unpack_endpoint_untrusted
+from pilotdht.wire.envelope import Envelope, envelope_untrusted
 from pilotdht.wire.records import (
     CLOCK_SKEW_S,
     FINAL_SEQUENCE,

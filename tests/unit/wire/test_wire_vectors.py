@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from hashlib import sha256, sha512
+from hashlib import scrypt, sha256, sha512
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import KeyPair
-from pilotdht.wire.messages import REPLIES, REQUESTS, envelope_untrusted
+from pilotdht.wire.certificates import chain_untrusted
+from pilotdht.wire.envelope import REPLIES, REQUESTS, envelope_untrusted
+from pilotdht.wire.invitations import parse_invitation
 from pilotdht.wire.records import RecordKind, signed_record_untrusted
 from pilotdht.wire.seal import Sealer, network_salt
 
@@ -101,12 +103,17 @@ def test_vector_of_record_is_signed_as_written(name: str) -> None:
     version, kind, network, public_key, *_, last = msgpack.unpackb(body)
     Ed25519PublicKey.from_public_bytes(public_key).verify(signature, b"pilotdht/1 record" + body)
     assert 1 == version
-    parts = {
-        1: [b"node", network.to_bytes(2, "big"), sha256(b"pilotdht/1 id" + public_key).digest()[:6]],
-        2: [b"host", network.to_bytes(2, "big"), b"agent-alpha"],
-        3: [b"tag", network.to_bytes(2, "big"), b"mcp", bytes([last if kind == 3 else 0])],
-        4: [b"node", network.to_bytes(2, "big"), sha256(b"pilotdht/1 id" + public_key).digest()[:6]],
-    }[kind]
+    fields, mesh = msgpack.unpackb(body)[6:], network.to_bytes(2, "big")
+    if kind in (1, 4):
+        parts = [b"node", mesh, sha256(b"pilotdht/1 id" + public_key).digest()[:6]]
+    elif kind in (2, 3):
+        parts = [b"host", mesh, b"agent-alpha"] if kind == 2 else [b"tag", mesh, b"mcp", bytes([last])]
+    elif kind == 5:
+        parts = [b"group" if last else b"open group", mesh, fields[0], bytes([fields[1]])]
+    else:
+        _, group_key, holder, *_ = msgpack.unpackb(msgpack.unpackb(fields[0][1:])[0])
+        subject = holder if fields[0][0] == 3 else group_key
+        parts = [b"group notice", mesh, sha256(b"pilotdht/1 keyed group" + mesh + group_key).digest()[:20], subject]
     hashed = b"pilotdht/1 key " + parts[0] + b"".join(len(part).to_bytes(2, "big") + part for part in parts[1:])
     assert vector["key"] == sha256(hashed).digest()[:20].hex()
 
@@ -153,3 +160,47 @@ def test_vector_of_sealed_datagram_opens_with_bare_primitives(vector: dict[str, 
     sealer = Sealer(receiver, salt=network_salt(vector["network"], network_key), capacity=4)
     opened = sealer.open_untrusted(datagram, unix_time=vector["day"] * 86_400 + 43_200)
     assert (PublicKey(sender.public_key), bytes.fromhex(vector["plaintext"])) == opened
+
+
+def test_vector_of_group_ids_and_token_follows_from_bare_primitives() -> None:
+    """SHA-256 over name or key, and scrypt over the token."""
+    vectors, token = VECTORS["groups"], VECTORS["groups"]["token"]
+    group_key = bytes.fromhex(vectors["group_key"])
+    assert {
+        "open research": sha256(b"pilotdht/1 open group\0\0research").digest()[:20].hex(),
+        "open research, network 7": sha256(b"pilotdht/1 open group\0\7research").digest()[:20].hex(),
+        "keyed": sha256(b"pilotdht/1 keyed group\0\0" + group_key).digest()[:20].hex(),
+        "keyed, network 7": sha256(b"pilotdht/1 keyed group\0\7" + group_key).digest()[:20].hex(),
+    } == vectors["ids"]
+    salt = b"pilotdht/1 token group \0\0" + token["name"].encode()
+    seed = scrypt(token["token"].encode(), salt=salt, n=2**15, r=8, p=1, maxmem=2**26, dklen=32)
+    derived = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+    assert token["group_key"] == derived.hex()
+
+
+@pytest.mark.parametrize("name", VECTORS["groups"]["chains"])
+def test_vector_of_chain_is_signed_as_written(name: str) -> None:
+    """Plain Ed25519 from the group's key on, link by link; and any change is refused."""
+    vector, group_key = VECTORS["groups"]["chains"][name], bytes.fromhex(VECTORS["groups"]["group_key"])
+    wire = bytes.fromhex(vector["wire"])
+    issuer = group_key
+    for *fields, signature in msgpack.unpackb(wire):
+        signed = b"pilotdht/1 certificate" + group_key + issuer + msgpack.packb(fields)
+        Ed25519PublicKey.from_public_bytes(issuer).verify(signature, signed)
+        issuer = fields[0]
+    chain = chain_untrusted(wire, PublicKey(group_key))
+    assert (vector["holder"], vector["role"]) == (issuer.hex(), fields[1]) == (chain.holder.hex(), chain.role)
+    changed = [wire[:size] for size in range(len(wire))] + [wire + b"\0"]
+    changed += [wire[:at] + bytes([wire[at] ^ 1]) + wire[at + 1 :] for at in range(len(wire))]
+    for data in changed:
+        with pytest.raises(BadMessage):
+            chain_untrusted(data, PublicKey(group_key))
+
+
+@pytest.mark.parametrize("name", VECTORS["groups"]["invitations"])
+def test_vector_of_invitation_reads_and_writes_back(name: str) -> None:
+    """The checksum is that of SHA-256, and the text the only one for what it says."""
+    text = VECTORS["groups"]["invitations"][name]
+    data = base58.b58decode(text.removeprefix("pdht1"))
+    assert data[-4:] == sha256(b"pilotdht/1 invitation" + data[:-4]).digest()[:4]
+    assert text == parse_invitation(text).text()

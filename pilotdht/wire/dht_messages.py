@@ -1,51 +1,25 @@
-"""What nodes say to one another in sealed datagrams: requests and replies as checked values.
+"""What nodes ask one another about contacts and records, and what they answer.
 
-A sealed datagram's plaintext is ``length (2 bytes) | msgpack list | zero padding``. The list is
-
-* request: ``[type, request id, flags, address token, …fields]``
-* reply: ``[type, request id, flags, observed endpoint, address token, …fields]``
-
-Every request is idempotent, which is the rule against replays. Contacts stand nearest first, so that a reply that must
-be shorter loses the farthest. Types 7 and 8 are kept for introductions between nodes behind NATs.
-
-Treat the values as frozen: a frozen dataclass costs three times as much to make, and each datagram makes two or three.
-
-Invariant: decoding what was encoded gives an equal value; nothing but :class:`BadMessage` leaves a decoder.
+Contacts stand nearest first, so that a reply that must be shorter loses the farthest.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import IntEnum, IntFlag
+from enum import IntEnum
 from typing import ClassVar
 
-from pilotdht.errors import BadMessage
-from pilotdht.identity.ids import NODE_ID_BYTES, NodeId, PublicKey
+from pilotdht.identity.ids import NodeId, PublicKey
 from pilotdht.identity.keys import public_key_untrusted
-from pilotdht.wire.codec import bytes_untrusted, decode_list_untrusted, encode, integer_untrusted, list_untrusted
+from pilotdht.wire.codec import bytes_untrusted, integer_untrusted, list_untrusted
 from pilotdht.wire.contact import Contact, contacts_untrusted
-from pilotdht.wire.endpoint import Endpoint, unpack_endpoint_untrusted
+from pilotdht.wire.message import Reply, Request, key_untrusted, take, token_untrusted
 from pilotdht.wire.records import MAX_RECORD_BYTES, RecordKey
 
-REQUEST_ID_BYTES = 8
-TOKEN_BYTES = 8
 MAX_CONTACTS = 20
 MAX_ENTRIES = 8
 
-_LENGTH_BYTES = 2
 _PACKED_CONTACT_BYTES = {False: 43, True: 55}  # list header, key with header, endpoint with header
-
-
-class Flags(IntFlag):
-    """What a sender says of itself in each message."""
-
-    NONE = 0
-    """Nothing special."""
-    CLIENT = 1
-    """Not known to be reachable from outside: never to be put in a routing table."""
-
-
-_FLAGS = (Flags.NONE, Flags.CLIENT)
 
 
 class StoreCode(IntEnum):
@@ -67,59 +41,6 @@ class StoreCode(IntEnum):
     """The key was revoked."""
     CACHED = 7
     """Kept for a short time only: others are closer to the key."""
-
-
-class Message:
-    """Base of all messages; ``code`` is the type number on the wire."""
-
-    __slots__ = ()
-    code: ClassVar[int]
-
-    def fields(self) -> list[object]:
-        """Return the fields in wire order."""
-        raise NotImplementedError
-
-    @classmethod
-    def from_fields_untrusted(cls, fields: list[object]) -> Message:
-        """Return the message with these wire fields.
-
-        Raises:
-            BadMessage: too few fields, or one that is malformed. More fields are ignored: later versions add them.
-        """
-        raise NotImplementedError
-
-
-class Request(Message):
-    """Base of messages that ask."""
-
-    __slots__ = ()
-
-
-class Reply(Message):
-    """Base of messages that answer."""
-
-    __slots__ = ()
-
-    def shortened(self, excess_bytes: int) -> Reply:
-        """Return this reply made at least ``excess_bytes`` shorter by leaving out what matters least.
-
-        A reply that cannot be shortened is returned as it is.
-        """
-        return self
-
-
-def _take(fields: list[object], count: int) -> list[object]:
-    if len(fields) < count:
-        raise BadMessage("fields")
-    return fields
-
-
-def _key(value: object) -> bytes:
-    return bytes_untrusted(value, size=NODE_ID_BYTES)
-
-
-def _token(value: object) -> bytes:
-    return bytes_untrusted(value, most=TOKEN_BYTES)
 
 
 def _contacts_untrusted(value: object) -> tuple[Contact, ...]:
@@ -156,6 +77,7 @@ class Pong(Reply):
     """Say that this node is there."""
 
     code: ClassVar[int] = 33
+    may_be_cut: ClassVar[bool] = False
 
     def fields(self) -> list[object]:
         """Return the fields in wire order."""
@@ -182,7 +104,7 @@ class FindNode(Request):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> FindNode:
         """Return the message with these wire fields."""
-        return cls(NodeId(_key(_take(fields, 1)[0])))
+        return cls(NodeId(key_untrusted(take(fields, 1)[0])))
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -202,8 +124,8 @@ class Nodes(Reply):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> Nodes:
         """Return the message with these wire fields."""
-        token, contacts = _take(fields, 2)[:2]
-        return cls(_contacts_untrusted(contacts), _token(token))
+        token, contacts = take(fields, 2)[:2]
+        return cls(_contacts_untrusted(contacts), token_untrusted(token))
 
     def shortened(self, excess_bytes: int) -> Nodes:
         """Leave out the farthest contacts."""
@@ -227,8 +149,8 @@ class FindRecord(Request):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> FindRecord:
         """Return the message with these wire fields."""
-        key, signer = _take(fields, 2)[:2]
-        return cls(RecordKey(_key(key)), None if signer is None else public_key_untrusted(signer))
+        key, signer = take(fields, 2)[:2]
+        return cls(RecordKey(key_untrusted(key)), None if signer is None else public_key_untrusted(signer))
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -250,9 +172,9 @@ class FoundRecord(Reply):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> FoundRecord:
         """Return the message with these wire fields."""
-        token, record, contacts = _take(fields, 3)[:3]
+        token, record, contacts = take(fields, 3)[:3]
         checked = None if record is None else bytes_untrusted(record, most=MAX_RECORD_BYTES)
-        return cls(checked, _contacts_untrusted(contacts), _token(token))
+        return cls(checked, _contacts_untrusted(contacts), token_untrusted(token))
 
     def shortened(self, excess_bytes: int) -> FoundRecord:
         """Leave out the farthest contacts; when that is not enough, the record too."""
@@ -278,8 +200,8 @@ class FindEntries(Request):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> FindEntries:
         """Return the message with these wire fields."""
-        key, start = _take(fields, 2)[:2]
-        return cls(RecordKey(_key(key)), integer_untrusted(start, high=2**16))
+        key, start = take(fields, 2)[:2]
+        return cls(RecordKey(key_untrusted(key)), integer_untrusted(start, high=2**16))
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -303,9 +225,9 @@ class FoundEntries(Reply):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> FoundEntries:
         """Return the message with these wire fields."""
-        token, entries, total, contacts = _take(fields, 4)[:4]
+        token, entries, total, contacts = take(fields, 4)[:4]
         checked = tuple(bytes_untrusted(e, most=MAX_RECORD_BYTES) for e in list_untrusted(entries, most=MAX_ENTRIES))
-        return cls(checked, integer_untrusted(total, high=2**16), _contacts_untrusted(contacts), _token(token))
+        return cls(checked, integer_untrusted(total, high=2**16), _contacts_untrusted(contacts), token_untrusted(token))
 
     def shortened(self, excess_bytes: int) -> FoundEntries:
         """Leave out contacts beyond the nearest four, then the last entries, then the other contacts."""
@@ -337,8 +259,10 @@ class Store(Request):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> Store:
         """Return the message with these wire fields."""
-        key, token, record = _take(fields, 3)[:3]
-        return cls(RecordKey(_key(key)), _token(token), bytes_untrusted(record, most=MAX_RECORD_BYTES))
+        key, token, record = take(fields, 3)[:3]
+        return cls(
+            RecordKey(key_untrusted(key)), token_untrusted(token), bytes_untrusted(record, most=MAX_RECORD_BYTES)
+        )
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -360,8 +284,8 @@ class StoreEntry(Request):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> StoreEntry:
         """Return the message with these wire fields."""
-        key, token, entry = _take(fields, 3)[:3]
-        return cls(RecordKey(_key(key)), _token(token), bytes_untrusted(entry, most=MAX_RECORD_BYTES))
+        key, token, entry = take(fields, 3)[:3]
+        return cls(RecordKey(key_untrusted(key)), token_untrusted(token), bytes_untrusted(entry, most=MAX_RECORD_BYTES))
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -369,6 +293,7 @@ class Stored(Reply):
     """What a holder did with a write."""
 
     code: ClassVar[int] = 37
+    may_be_cut: ClassVar[bool] = False
     result: StoreCode
     """Kept, or why not."""
 
@@ -379,66 +304,4 @@ class Stored(Reply):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> Stored:
         """Return the message with these wire fields."""
-        return cls(StoreCode(integer_untrusted(_take(fields, 1)[0], high=max(StoreCode))))
-
-
-REQUESTS: dict[int, type[Request]] = {t.code: t for t in (Ping, FindNode, FindRecord, FindEntries, Store, StoreEntry)}
-"""Request types by number."""
-
-REPLIES: dict[int, type[Reply]] = {t.code: t for t in (Pong, Nodes, FoundRecord, FoundEntries, Stored)}
-"""Reply types by number."""
-
-
-@dataclass(slots=True, unsafe_hash=True)
-class Envelope:
-    """A message with what surrounds it in a sealed datagram."""
-
-    message: Message
-    """What is said."""
-    request_id: bytes
-    """8 bytes, chosen by whoever asks."""
-    flags: Flags = Flags.NONE
-    """What the sender says of itself."""
-    token: bytes = b""
-    """Address token: in a request the one received before, in a reply a fresh one; may be empty."""
-    observed: Endpoint | None = None
-    """In replies: the requester's endpoint as the answering node saw it."""
-
-    def encoded(self, *, size_bytes: int = 0) -> bytes:
-        """Return the plaintext, padded with zeros to at least ``size_bytes``."""
-        message = self.message
-        head: list[object] = [message.code, self.request_id, int(self.flags)]
-        if self.observed is not None:
-            head.append(self.observed.packed())
-        head.append(self.token)
-        body = encode(head + message.fields())
-        plaintext = len(body).to_bytes(_LENGTH_BYTES, "big") + body
-        return plaintext if len(plaintext) >= size_bytes else plaintext.ljust(size_bytes, b"\0")
-
-
-def envelope_untrusted(plaintext: bytes) -> Envelope:
-    """Read what :meth:`Envelope.encoded` writes.
-
-    Raises:
-        BadMessage: malformed in any way, or of an unknown type.
-    """
-    end = _LENGTH_BYTES + int.from_bytes(plaintext[:_LENGTH_BYTES], "big")
-    if end == _LENGTH_BYTES or len(plaintext) < end:
-        raise BadMessage("length")
-    values = decode_list_untrusted(plaintext[_LENGTH_BYTES:end])
-    if len(values) < 4:
-        raise BadMessage("fields")
-    code, request_id = values[0], values[1]
-    if type(request_id) is not bytes or len(request_id) != REQUEST_ID_BYTES:
-        raise BadMessage("bytes")
-    flags = _FLAGS[integer_untrusted(values[2], high=255) & 1]  # unknown flags are later versions'
-    if type(code) is not int:
-        raise BadMessage("type")
-    request_type = REQUESTS.get(code)
-    if request_type is not None:
-        return Envelope(request_type.from_fields_untrusted(values[4:]), request_id, flags, _token(values[3]))
-    reply_type = REPLIES.get(code)
-    if reply_type is None or len(values) < 5:
-        raise BadMessage("type")
-    observed = unpack_endpoint_untrusted(values[3])
-    return Envelope(reply_type.from_fields_untrusted(values[5:]), request_id, flags, _token(values[4]), observed)
+        return cls(StoreCode(integer_untrusted(take(fields, 1)[0], high=max(StoreCode))))

@@ -1,0 +1,1 @@
+"""Messages to all members of a group: neighbours, a tree that repairs itself, and delivery in each sender's order."""

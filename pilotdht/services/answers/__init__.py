@@ -1,0 +1,1 @@
+"""Answers that a group shares, so that a question asked twice is answered once."""

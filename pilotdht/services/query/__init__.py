@@ -1,0 +1,1 @@
+"""Questions and answers between agents, on virtual port 1003."""
