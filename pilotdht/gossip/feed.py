@@ -88,6 +88,14 @@ class Feed(Generic[T]):
                 await self._reader
             finally:
                 self._reader = None
+        return self.take()
+
+    def take(self) -> T:
+        """Return the oldest value at once.
+
+        Raises:
+            IndexError: nothing waits; see :func:`len`.
+        """
         value = self._values.popleft()
         self._size_bytes -= self._size(value)
         return value
