@@ -18,6 +18,7 @@ from pilotdht.cli.group_views import (
     member_status,
     show_invitation,
     show_members,
+    show_rotation,
 )
 from pilotdht.cli.output import Output
 from pilotdht.cli.program import Family, output, verb
@@ -32,10 +33,14 @@ from pilotdht.daemon.group_shapes import (
     MemberEventShape,
     MemberShape,
     MembersShape,
+    RotatedShape,
 )
 
 INVITATION_LIFETIME_S = 7 * 86_400.0
 """How long an invitation lasts unless somebody says otherwise: a week."""
+
+GRACE_S = 7 * 86_400.0
+"""How long members have to follow a new key unless somebody says otherwise: a week."""
 
 
 class WatchedMembersShape(TypedDict, total=False):
@@ -110,6 +115,17 @@ def invite(
         "lifetime_s": expires,
     }
     return cast("InvitationShape", ask(context, "/v1/groups/invite", fields))
+
+
+def grace_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the option of how long members have to follow a new key."""
+    return click.option(
+        "--grace",
+        "grace_s",
+        type=SECONDS,
+        default=GRACE_S,
+        help="How long members have to follow, from a minute to a year (7d).",
+    )(command)
 
 
 def enter(context: click.Context, path: str, fields: dict[str, object], *, is_new: bool) -> None:
@@ -325,5 +341,24 @@ def tell_expelled(context: click.Context, name: str, member: str, reason: str) -
     out.result(done, lambda: out.line(f"Expelled {member} from {name} · {done['address']}"))
 
 
-for _verb in (create, join, leave, list_, members, info, set_, invite_, revoke):
+@verb("rotate", example="pilotdht group rotate research --grace 30d", returns=RotatedShape)
+@click.argument("name", type=GROUP)
+@grace_option
+@click.pass_context
+def rotate(context: click.Context, name: str, grace_s: float) -> None:
+    """Give a group by invitation another key, on the node that holds the present one.
+
+    Members follow by themselves when they are there, or come by in time; others need a new invitation afterwards.
+    """
+    tell_rotated(context, name, grace_s)
+
+
+def tell_rotated(context: click.Context, name: str, grace_s: float) -> None:
+    """Give a group another key and print what that means for its members."""
+    done = cast("RotatedShape", ask(context, "/v1/groups/rotate", {"group": name, "grace_s": grace_s}))
+    out = output(context)
+    out.result(done, lambda: show_rotation(out, done))
+
+
+for _verb in (create, join, leave, list_, members, info, set_, invite_, revoke, rotate):
     group.add_command(_verb)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from pilotdht.cli.output import ABSENT, Output, duration, milliseconds, moment
-from pilotdht.daemon.group_shapes import GroupShape, InvitationShape, MemberShape
+from pilotdht.daemon.group_shapes import GroupShape, InvitationShape, MemberShape, RotatedShape
 
 GROUP_COLUMNS = ("NAME", "KIND", "ROLE", "MEMBERS", "MESSAGES", "EXPIRES")
 
@@ -108,6 +108,15 @@ def show_invitation(out: Output, made: InvitationShape, *, has_qr: bool | None) 
     use = "whoever has it may join" if made["holder"] is None else f"for {made['holder']} alone"
     out.note(f"Makes {'an admin' if made['role'] == 'admin' else 'a member'} of {made['group']}; {use}.")
     out.note(f"It and every membership by it end {moment(made['expires_s'])}.")
+
+
+def show_rotation(out: Output, done: RotatedShape) -> None:
+    """Print that a group has another key, and what happens to whom."""
+    until = moment(done["moves_until_s"])
+    out.line(f"{done['group']} has another key · members move until {until}")
+    out.note("Members that are there, or come by until then, move by themselves.")
+    out.note("Whoever is offline for longer needs a new invitation; those made before now are void afterwards.")
+    out.note("Back up the file 'groups' of the data directory again: it holds the new key.")
 
 
 def qr_code(text: str) -> list[str]:

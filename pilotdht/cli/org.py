@@ -10,16 +10,25 @@ from pilotdht.cli.arguments import GROUP
 from pilotdht.cli.group import (
     WatchedMembersShape,
     enter,
+    grace_option,
     invite,
     invite_options,
     label_options,
     tell_expelled,
     tell_members,
+    tell_rotated,
 )
 from pilotdht.cli.group_views import GROUP_COLUMNS, group_rows, show_invitation
 from pilotdht.cli.program import Family, output, verb
 from pilotdht.cli.session import ask
-from pilotdht.daemon.group_shapes import ExpelledShape, GroupLeftShape, GroupShape, GroupsShape, InvitationShape
+from pilotdht.daemon.group_shapes import (
+    ExpelledShape,
+    GroupLeftShape,
+    GroupShape,
+    GroupsShape,
+    InvitationShape,
+    RotatedShape,
+)
 from pilotdht.errors import NotFound, UsageError
 
 
@@ -108,6 +117,19 @@ def revoke(context: click.Context, name: str, member: str, reason: str) -> None:
     tell_expelled(context, _chosen(context, name), member, reason)
 
 
+@verb("rotate", example="pilotdht org rotate acme --grace 30d", returns=RotatedShape)
+@click.argument("name", metavar="[ORG]", type=GROUP, required=False)
+@grace_option
+@click.pass_context
+def rotate(context: click.Context, name: str | None, grace_s: float) -> None:
+    """Give an org another key, on the node that holds the present one.
+
+    Members follow by themselves when they are there, or come by in time; others need a new invitation afterwards. ORG
+    may be left out when this node is in one only.
+    """
+    tell_rotated(context, _chosen(context, name), grace_s)
+
+
 @verb("leave", example="pilotdht org leave acme", returns=GroupLeftShape)
 @click.argument("name", metavar="ORG", type=GROUP)
 @click.pass_context
@@ -118,5 +140,5 @@ def leave(context: click.Context, name: str) -> None:
     out.result(done, lambda: out.line(f"Left {name}"))
 
 
-for _verb in (create, invite_, list_, members, revoke, leave):
+for _verb in (create, invite_, list_, members, revoke, rotate, leave):
     org.add_command(_verb)

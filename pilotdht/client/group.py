@@ -21,6 +21,7 @@ from pilotdht.daemon.group_shapes import (
     MemberShape,
     MembersShape,
     PublishedShape,
+    RotatedShape,
 )
 from pilotdht.errors import NodeClosed, NotFound, UsageError
 from pilotdht.gossip.values import Event, GroupInfo, MemberEvent, MemberInfo
@@ -28,12 +29,16 @@ from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
 from pilotdht.wire.certificates import Role
 from pilotdht.wire.revocations import Revocation, revocation_untrusted
+from pilotdht.wire.rotations import Rotation, rotation_untrusted
 
 BROADCAST_TOPIC = "broadcast"
 """The topic of messages that have no other."""
 
 INVITATION_LIFETIME_S = 7 * 86_400.0
 """How long an invitation lasts unless somebody says otherwise."""
+
+GRACE_S = 7 * 86_400.0
+"""How long members have to follow a new key unless somebody says otherwise."""
 
 T = TypeVar("T")
 
@@ -254,6 +259,22 @@ class ClientGroup:
         """
         made = cast("ExpelledShape", await self._post("revoke", member=did_of(public_key), reason=reason))
         return revocation_untrusted(base64.b64decode(made["notice_base64"]))
+
+    async def rotate(self, *, grace_s: float = GRACE_S) -> Rotation:
+        """Give the group another key; its members follow by themselves, and programs go on.
+
+        Whoever has not followed when the time is over needs a new invitation: old ones are void then; see
+        :meth:`pilotdht.gossip.group.Group.rotate`.
+
+        Args:
+            grace_s: seconds until certificates of the old key are void.
+
+        Raises:
+            InvalidArgument: the time is too short or too long.
+            UsageError: the node does not hold the group's key, or the group is moving to another key already.
+        """
+        made = cast("RotatedShape", await self._post("rotate", grace_s=grace_s))
+        return rotation_untrusted(base64.b64decode(made["notice_base64"]))
 
     async def _post(self, verb: str, **fields: object) -> object:
         return await self._channel.post(f"/v1/groups/{verb}", {"group": self._name, **fields})

@@ -54,6 +54,8 @@ class GroupVerbs:
     ) -> ClientGroup:
         """Join a group: an open one by its name, a token group by name and token, any other by an invitation.
 
+        An invitation to a group that the node is in already renews its membership.
+
         Args:
             name: what it is called; may be left out with an invitation.
             token: the shared secret.
@@ -62,8 +64,9 @@ class GroupVerbs:
             capabilities: as in :meth:`create_group`.
 
         Raises:
-            InvalidArgument: name, token or invitation are malformed, do not fit together, or expired.
-            AlreadyExists: the node is in a group of that name.
+            InvalidArgument: name, token or invitation are malformed, do not fit together, or expired; or an invitation
+                gives less than the node has.
+            AlreadyExists: the node is in a group of that name, and no invitation to that one was given.
             Overloaded: it is in as many as it may be.
         """
         fields = {"name": name, "token": token, "invitation": invitation}

@@ -13,6 +13,7 @@ from pilotdht.daemon.group_shapes import (
     MemberEventShape,
     MemberShape,
     PublishedShape,
+    RotatedShape,
 )
 from pilotdht.daemon.query_shapes import ExplanationShape, PersonShape, QueryAnswerShape
 from pilotdht.gossip.values import Event, GroupInfo, MemberEvent, MemberInfo
@@ -20,8 +21,10 @@ from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
 from pilotdht.services.query.values import Answer, Explanation
+from pilotdht.wire.groups import keyed_group_id
 from pilotdht.wire.invitations import Invitation
 from pilotdht.wire.revocations import Revocation
+from pilotdht.wire.rotations import Rotation
 
 Named = Callable[[PublicKey], PersonShape]
 """Tells who a key is."""
@@ -95,6 +98,16 @@ def expelled_shape(group: str, revocation: Revocation, *, network: int) -> Expel
         "address": str(Address.of_public_key(revocation.holder, network=network)),
         "reason": revocation.reason,
         "notice_base64": encode_base64(revocation.wire),
+    }
+
+
+def rotated_shape(group: str, rotation: Rotation, *, network: int) -> RotatedShape:
+    """Encode that a group of mesh ``network`` has another key."""
+    return {
+        "group": group,
+        "group_id": keyed_group_id(rotation.successor, network=network).hex(),
+        "moves_until_s": float(rotation.until_s),
+        "notice_base64": encode_base64(rotation.wire),
     }
 
 

@@ -11,6 +11,7 @@ from pilotdht.daemon.group_encode import (
     invitation_shape,
     member_shape,
     published_shape,
+    rotated_shape,
 )
 from pilotdht.daemon.group_shapes import (
     ExpelledShape,
@@ -21,11 +22,12 @@ from pilotdht.daemon.group_shapes import (
     MemberShape,
     MembersShape,
     PublishedShape,
+    RotatedShape,
 )
 from pilotdht.daemon.group_verbs import GroupLike
 from pilotdht.daemon.handlers import MAX_REASON_CHARS, MAX_TAGS, Call, Handler
 from pilotdht.errors import InvalidArgument, NotFound
-from pilotdht.gossip.authority import INVITATION_LIFETIME_S
+from pilotdht.gossip.authority import GRACE_S, INVITATION_LIFETIME_S, MOST_GRACE_S
 from pilotdht.gossip.values import GroupKind
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
@@ -152,6 +154,14 @@ async def revoke(call: Call) -> ExpelledShape:
     return expelled_shape(name, revocation, network=call.node.info().address.network)
 
 
+async def rotate(call: Call) -> RotatedShape:
+    """Give a group another key; answers when it is kept and its members are being told."""
+    name, grace_s = call.fields.text("group"), call.fields.seconds("grace_s", GRACE_S, most_s=MOST_GRACE_S)
+    call.fields.finish()
+    rotation = await call.node.group(name).rotate(grace_s=grace_s)
+    return rotated_shape(name, rotation, network=call.node.info().address.network)
+
+
 async def publish(call: Call) -> PublishedShape:
     """Send a message to all members; answers when it is on its way."""
     name, topic = call.fields.text("group"), call.fields.text("topic")
@@ -209,6 +219,7 @@ GROUP_DOERS: Mapping[str, Handler] = {
     "/v1/groups/metadata": set_metadata,
     "/v1/groups/invite": invite,
     "/v1/groups/revoke": revoke,
+    "/v1/groups/rotate": rotate,
     "/v1/groups/publish": publish,
 }
 """``POST`` with a JSON object: act, and wait for the outcome."""

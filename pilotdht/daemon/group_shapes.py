@@ -94,6 +94,15 @@ class ExpelledShape(TypedDict):
     notice_base64: str
 
 
+class RotatedShape(TypedDict):
+    """A group that has another key, and an id that follows from it; ``notice_base64`` is what members are told."""
+
+    group: str
+    group_id: str
+    moves_until_s: float
+    notice_base64: str
+
+
 class PublishedShape(TypedDict):
     """A message to a group that is on its way."""
 

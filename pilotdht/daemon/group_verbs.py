@@ -14,6 +14,7 @@ from pilotdht.services.query.handlers import Handler
 from pilotdht.services.query.values import Answer, Explanation
 from pilotdht.wire.certificates import Role
 from pilotdht.wire.revocations import Revocation
+from pilotdht.wire.rotations import Rotation
 
 HandlerT = TypeVar("HandlerT", bound=Handler)
 
@@ -78,6 +79,10 @@ class GroupLike(Protocol):
 
     async def revoke(self, public_key: PublicKey, reason: str = "") -> Revocation:
         """Expel a member, or end an invitation."""
+        ...
+
+    async def rotate(self, *, grace_s: float = 604_800.0) -> Rotation:
+        """Give the group another key."""
         ...
 
 

@@ -281,11 +281,20 @@ class Members:
             heapq.heappop(self._suspects)
         return None
 
-    def verdicts(self, now: float) -> list[Change]:
-        """Hold for dead whoever did not object in time."""
+    def verdicts(self, now: float, *, patience: int = 1) -> list[Change]:
+        """Hold for dead whoever did not object in time.
+
+        Args:
+            now: loop time.
+            patience: suspicions wait so many times as long: who doubts itself may not hear who objects.
+        """
         changes: list[Change] = []
         while (due := self.next_verdict()) is not None and due <= now:
             member = heapq.heappop(self._suspects)[2]
+            waited_until = member.suspected_at + patience * self._timeout_s(member)
+            if now < waited_until:
+                self._push(member, min(waited_until, now + self.times.shortest_s))  # it may be well again by then
+                continue
             self._set(member, MemberStatus.DEAD, now)
             changes.append(Change(member, MemberChange.FAILED))
         return changes
@@ -364,9 +373,14 @@ class Members:
         self.tree.set(member.node_id, member.signed.order[0].to_bytes(8, "big") + mark + member.signed.item[-8:])
 
     def _schedule(self, member: Member) -> None:
-        due = member.suspected_at + timeout_s(self.times, len(member.accusers) - 1)
+        self._push(member, member.suspected_at + self._timeout_s(member))
+
+    def _push(self, member: Member, due: float) -> None:
         self._serial += 1
         heapq.heappush(self._suspects, (due, self._serial, member, member.incarnation))
+
+    def _timeout_s(self, member: Member) -> float:
+        return timeout_s(self.times, len(member.accusers) - 1)
 
 
 def _says(fact: MemberFact) -> tuple[object, ...]:

@@ -342,7 +342,7 @@ class Swim:
             self._schedule()
 
     def _act(self, now: float) -> None:
-        for change in self.members.verdicts(now):
+        for change in self.members.verdicts(now, patience=self.awareness.score + 1):
             self._telling.died(change.member, now)
             self._hearing.changed(change, now)
         if now >= min(self._next_objection, self._next_renewal):

@@ -55,6 +55,9 @@ class GroupVerbs:
 
         Returns when members were found, or nobody answers yet; finding goes on in the background.
 
+        An invitation to a group that this node is in already renews its membership: before its certificates end, after
+        they did, or when it did not follow the group to another key in time.
+
         Args:
             name: what it is called; may be left out with an invitation.
             token: the shared secret.
@@ -63,8 +66,9 @@ class GroupVerbs:
             capabilities: as in :meth:`create_group`.
 
         Raises:
-            InvalidArgument: name, token or invitation are malformed, do not fit together, or expired.
-            AlreadyExists: this node is in a group of that name.
+            InvalidArgument: name, token or invitation are malformed, do not fit together, or expired; or an invitation
+                gives less than this node has.
+            AlreadyExists: this node is in a group of that name, and no invitation to that one was given.
             Overloaded: it is in as many as it may be.
         """
         return await self.rooms.groups.join(

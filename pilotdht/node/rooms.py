@@ -199,6 +199,7 @@ class Rooms:
                 groups=self.groups,
                 is_trusted=self._is_trusted,
                 peers_with_tag=self.resolver.with_tag,
+                hostname_of=self.hostname_of,
                 unix_time=doors.unix_time,
                 random=doors.random,
                 scope=scope,
@@ -278,6 +279,12 @@ class Rooms:
     def is_fellow(self, public_key: PublicKey) -> bool:
         """Return whether a key is a member of an org of this node."""
         return self.groups.is_org_member(public_key)
+
+    def hostname_of(self, public_key: PublicKey) -> str:
+        """Return what a peer is called: as this node trusts it, in a group, or as it was last found; or empty."""
+        members = (group.member(public_key) for group in self.groups)
+        in_group = (member.hostname for member in members if member is not None and member.hostname)
+        return self.book.entry(public_key).hostname or next(in_group, "") or self.reach.hostname_of(public_key)
 
     def _is_trusted(self, peer: PublicKey) -> bool:
         return self.book.is_trusted(peer) or self.groups.is_org_member(peer)

@@ -88,6 +88,36 @@ def test_members_of_an_org_trust_one_another_until_one_is_expelled(mesh: list[Ag
     assert "not_trusted" == code_of(gamma, "ping", "alpha")
 
 
+def test_key_of_an_org_is_replaced_and_its_members_follow(mesh: list[Agent]) -> None:
+    """Both see the new key, still trust one another, and hear one another; who has no such key cannot replace it."""
+    alpha, beta, gamma = mesh
+    old_id = alpha.json("org", "create", "acme")["group_id"]
+    old_line = str(alpha.json("org", "invite", "--hostname", "carol")["invitation"])
+    beta.json("join", "--org", "acme", "--token", alpha.json("org", "invite", "--hostname", "bob")["invitation"])
+    assert "usage" == code_of(beta, "org", "rotate", "acme")
+    assert "invalid_argument" == code_of(alpha, "org", "rotate", "--grace", "59s")
+
+    told = alpha.json("org", "rotate", "--grace", "1d")
+    assert old_id != told["group_id"]
+    for agent, role in ((alpha, "owner"), (beta, "member")):
+        until(lambda agent=agent: agent.json("group", "info", "acme")["group_id"] == told["group_id"])  # type: ignore[misc]
+        info = agent.json("group", "info", "acme")
+        assert (role, False, told["moves_until_s"]) == (info["role"], info["is_expelled"], info["moves_until_s"])
+        until(lambda agent=agent: hostnames(agent, "acme") == ["alpha", "bob"])  # type: ignore[misc]
+    assert "usage" == code_of(alpha, "org", "rotate"), "one at a time"
+
+    alpha.json("publish", "acme", "news", "under another key")
+    read = beta.json("subscribe", "acme", "news", "--replay", "--count", "1")
+    assert ("under another key", "alpha") == (read["data"], read["hostname"])
+    assert 1 == beta.json("ping", "alpha.acme")["received"]
+    refused = json.loads(beta.run("--json", "query", "alpha.acme", "who?").stdout)
+    assert ("refused", True) == (refused["code"], refused["message"].startswith("alpha did not answer: "))
+
+    gamma.json("join", "--org", "acme", "--token", old_line)
+    until(lambda: gamma.json("group", "info", "acme")["group_id"] == told["group_id"])
+    until(lambda: hostnames(beta, "acme") == ["alpha", "bob", "carol"])
+
+
 def test_groups_are_kept_over_a_restart(mesh: list[Agent]) -> None:
     """The node is in them again, with its key, its labels and its secret; members find one another anew."""
     alpha, beta, _ = mesh

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self
 
 from pilotdht.daemon.group_verbs import HandlerT
-from pilotdht.errors import AlreadyExists, InvalidArgument, NotFound, PilotError
+from pilotdht.errors import AlreadyExists, InvalidArgument, NotFound, PilotError, UsageError
 from pilotdht.gossip.broadcast.subscriptions import Subscription
 from pilotdht.gossip.broadcast.topics import Pattern, check_topic
 from pilotdht.gossip.feed import Feed
@@ -31,10 +29,15 @@ from pilotdht.wire.certificates import Role
 from pilotdht.wire.groups import open_group_id
 from pilotdht.wire.invitations import KeyedKind, invite
 from pilotdht.wire.revocations import Revocation, revoke
+from pilotdht.wire.rotations import Rotation, rotate
+from tests.support.fake_answering import FakeAnswering
 
 OWN = KeyPair.from_seed(b"\1" * 32)
 ALPHA = KeyPair.from_seed(b"\2" * 32)
 GROUP_KEYS = KeyPair.from_seed(b"\3" * 32)
+NEXT_GROUP_KEYS = KeyPair.from_seed(b"\5" * 32)
+"""What a group's key is replaced by."""
+
 NOW = 1_700_000_000
 QUEUED = 3
 """Values that a reader of the fake may leave waiting."""
@@ -94,6 +97,8 @@ class FakeGroup:
         self.subscriptions: list[Subscription] = []
         self.feeds: list[Feed[MemberEvent]] = []
         self.revoked: list[tuple[PublicKey, str]] = []
+        self.rotated: list[float] = []
+        """Seconds that members were given to follow, each time."""
 
     def info(self) -> GroupInfo:
         """Return fixed facts."""
@@ -215,51 +220,20 @@ class FakeGroup:
         self.revoked.append((public_key, reason))
         return revoke(GROUP_KEYS, None, holder=public_key, issued_ms=NOW * 1000, until_s=NOW + 86_400, reason=reason)
 
+    async def rotate(self, *, grace_s: float = 604_800.0) -> Rotation:
+        """Return a rotation that is one; a group that anybody can join has no key to replace."""
+        if self.kind not in (GroupKind.INVITE, GroupKind.ORG):
+            raise UsageError(f"{self.name!r} cannot have another key")
+        self.rotated.append(grace_s)
+        successor = NEXT_GROUP_KEYS.public_key
+        return rotate(GROUP_KEYS, successor=successor, issued_ms=NOW * 1000, until_s=NOW + int(grace_s))
+
     def close(self) -> None:
         """Be left: readers end."""
         for reader in list(self.subscriptions):
             reader.close()
         for feed in list(self.feeds):
             feed.close()
-
-
-class FakeAnswering:
-    """An answer in words, one by one."""
-
-    def __init__(self, whole: Answer, failure: PilotError | None) -> None:
-        self._whole = whole
-        self._failure = failure
-        self._words = iter(whole.text.split(" "))
-        self._is_first = True
-
-    async def __aenter__(self) -> Self:
-        """Begin."""
-        if self._failure is not None:
-            raise self._failure
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """End."""
-
-    def __aiter__(self) -> Self:
-        """Iterate over the words."""
-        return self
-
-    async def __anext__(self) -> str:
-        """Return the next word, with the blank before it."""
-        try:
-            word = next(self._words)
-        except StopIteration:
-            raise StopAsyncIteration from None
-        is_first, self._is_first = self._is_first, False
-        return word if is_first else f" {word}"
-
-    @property
-    def answer(self) -> Answer:
-        """The whole answer."""
-        return self._whole
 
 
 class FakeGroups:

@@ -58,6 +58,7 @@ class Host:
                 groups=_GroupsOf(self),
                 is_trusted=lambda peer: world.host_of(peer).is_trusted_by_all,
                 peers_with_tag=self._with_tag,
+                hostname_of=lambda peer: "" if peer in world.nameless else world.host_of(peer).name,
                 unix_time=world.unix_time,
                 random=Random(name),
                 scope=world.scope,
@@ -123,6 +124,8 @@ class QueryWorld:
         self.groups: dict[str, list[Host]] = {}
         self.scope = TaskScope("world")
         self.ahead_s = 0.0
+        self.nameless: set[PublicKey] = set()
+        """Whose hostnames nobody knows."""
         self.pipes: list[BytePipe] = []
 
     async def __aenter__(self) -> QueryWorld:

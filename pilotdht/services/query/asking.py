@@ -102,6 +102,7 @@ class Asker:
         self,
         *,
         open_stream: OpensStreams,
+        hostname_of: Callable[[PublicKey], str],
         peers: Peers,
         config: QueryConfig,
         metrics: QueryMetrics,
@@ -111,6 +112,7 @@ class Asker:
 
         Args:
             open_stream: reaches peers.
+            hostname_of: what a peer is called as far as is known, or empty.
             peers: what is remembered of them.
             config: times and bounds.
             metrics: counters.
@@ -126,6 +128,11 @@ class Asker:
         """Counters."""
         self.memory = memory
         """Signatures found good before."""
+        self._hostname_of = hostname_of
+
+    def name_of(self, peer: PublicKey) -> str:
+        """Return how errors name a peer: by its hostname where it is known, else by its key."""
+        return self._hostname_of(peer) or did_of(peer)
 
     async def ask(self, peer: PublicKey, asked: Asked, *, rtt_s: float | None, on_begin: Callable[[], None]) -> Given:
         """Return the whole answer of one peer.
@@ -190,10 +197,10 @@ class Conversation:
         self._asker.metrics.forgotten.inc(peers.forgotten - before)
         self._asker.metrics.attempts.inc()
         try:
-            async with _Deadline(self._asked.until, _LATE):
+            async with _Deadline(self._asked.until, lambda: _LATE):
                 now = self._loop.time()
                 open_s = min(self._asker.config.open_timeout_s, max(0.0, self._asked.until - now))
-                async with _Deadline(now + open_s, f"no stream to {_name(self.peer)} within {open_s:g} s"):
+                async with _Deadline(now + open_s, lambda: f"no stream to {self._name()} within {open_s:g} s"):
                     self._stream = await self._asker.open_stream(self.peer, WellKnownPort.QUERY, timeout_s=open_s)
                 await self._stream.write(self._asked.word(self._loop.time()).framed())
         except BaseException as error:
@@ -219,7 +226,7 @@ class Conversation:
         assert self._stream is not None, "the conversation was entered"
         if self.given is not None:
             return None
-        async with _Deadline(self._asked.until, _LATE):
+        async with _Deadline(self._asked.until, lambda: _LATE):
             try:
                 word = answer_untrusted(await read_frame(self._stream))
                 self._begin()
@@ -230,10 +237,10 @@ class Conversation:
                     return self._assembly.take_untrusted(word)
             except BadMessage as error:
                 raise BadMessage(
-                    error.reason, hint=f"{_name(self.peer)} answers what does not obey the protocol; ask another member"
+                    error.reason, hint=f"{self._name()} answers what does not obey the protocol; ask another member"
                 ) from error
         text = word.text or _TEXTS[word.failure]
-        raise _ERRORS[word.failure](f"{_name(self.peer)} did not answer: {text}", hint=_HINTS.get(word.failure))
+        raise _ERRORS[word.failure](f"{self._name()} did not answer: {text}", hint=_HINTS.get(word.failure))
 
     async def rest(self) -> Given:
         """Return the whole answer.
@@ -245,6 +252,9 @@ class Conversation:
             pass
         assert self.given is not None, "it ended"
         return self.given
+
+    def _name(self) -> str:
+        return self._asker.name_of(self.peer)
 
     def _begin(self) -> None:
         if self._has_begun:
@@ -281,7 +291,7 @@ class Conversation:
 class _Deadline:
     """As ``asyncio.timeout_at``, with this package's error."""
 
-    def __init__(self, until: float, text: str) -> None:
+    def __init__(self, until: float, text: Callable[[], str]) -> None:
         self._text = text
         self._timeout = asyncio.timeout_at(until)
 
@@ -294,8 +304,4 @@ class _Deadline:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as late:
-            raise TimedOut(self._text, hint="ask again with a longer time-out") from late
-
-
-def _name(peer: PublicKey) -> str:
-    return did_of(peer)
+            raise TimedOut(self._text(), hint="ask again with a longer time-out") from late

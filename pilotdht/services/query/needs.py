@@ -62,6 +62,8 @@ class QueryNeeds:
     """Whether a peer may ask without a group."""
     peers_with_tag: Callable[[str], Awaitable[Sequence[Peer]]]
     """Finds peers by tag; raises a :class:`pilotdht.errors.PilotError` when it cannot."""
+    hostname_of: Callable[[PublicKey], str]
+    """What a peer is called as far as this node knows, or empty: for errors that people read."""
     unix_time: Callable[[], float]
     """Seconds since 1970, for signatures and expiry."""
     random: Random

@@ -79,7 +79,12 @@ class QueryService:
         self._peers = Peers(config)
         self._asking = 0
         self._asker = Asker(
-            open_stream=needs.open_stream, peers=self._peers, config=config, metrics=metrics, memory=memory
+            open_stream=needs.open_stream,
+            hostname_of=needs.hostname_of,
+            peers=self._peers,
+            config=config,
+            metrics=metrics,
+            memory=memory,
         )
         self._selection = Selection(needs=needs, peers=self._peers, config=config)
         self._gathering = Gathering(asker=self._asker, selection=self._selection, config=config, metrics=metrics)

@@ -11,12 +11,13 @@ import segno
 from click.testing import CliRunner, Result
 
 from pilotdht.cli.group_views import qr_code
+from pilotdht.cli.output import moment
 from pilotdht.cli.program import program
 from pilotdht.gossip.values import GroupKind, MemberStatus
 from pilotdht.wire.certificates import Role
 from pilotdht.wire.invitations import parse_invitation
 from tests.support.fake_daemon import FakeDaemon, fake_daemon_in_thread
-from tests.support.fake_groups import SECRET, FakeGroup, event, member
+from tests.support.fake_groups import NOW, SECRET, FakeGroup, event, member
 from tests.support.fake_node import ALPHA, OWN
 
 Run = Callable[..., Result]
@@ -229,6 +230,46 @@ def test_member_is_expelled(run: Run, daemon: FakeDaemon) -> None:
     assert f"Expelled agent-alpha from acme · {THEIRS}\n" == result.stdout
     assert [(ALPHA.public_key, "left")] == daemon.node.group("acme").revoked
     assert 4 == run("group", "revoke", "acme", "nobody").exit_code
+
+
+@pytest.mark.parametrize("words", [["group", "rotate", "acme"], ["org", "rotate", "acme"], ["org", "rotate"]])
+def test_key_of_a_group_is_replaced(run: Run, daemon: FakeDaemon, words: list[str]) -> None:
+    """Who has to do what until when is told; a week is the default."""
+    result = run(*words, "--grace", "30d")
+    until = moment(NOW + 30 * 86_400)
+
+    assert (0, f"acme has another key · members move until {until}\n") == (result.exit_code, result.stdout)
+    for told in ("move by themselves", "offline for longer needs a new invitation", "void afterwards", "Back up"):
+        assert told in result.stderr
+    data = data_of(run(*words, "--json"))
+    assert [30 * 86_400.0, 7 * 86_400.0] == daemon.node.group("acme").rotated
+    assert ("acme", NOW + 7 * 86_400.0) == (data["group"], data["moves_until_s"])
+
+
+def test_key_that_cannot_be_replaced_is_told(run: Run, daemon: FakeDaemon) -> None:
+    """That of a group that anybody can join, of a group that is no org, in no time at all."""
+    refused = run("group", "rotate", "research")
+
+    assert (2, "") == (refused.exit_code, refused.stdout)
+    assert "cannot have another key" in refused.stderr
+    assert 4 == run("org", "rotate", "research").exit_code
+    assert 4 == run("group", "rotate", "nothing").exit_code
+    assert 2 == run("org", "rotate", "--grace", "soon").exit_code
+    assert [] == daemon.node.group("acme").rotated
+
+
+def test_group_that_moves_or_expelled_this_node_is_shown_so(run: Run, daemon: FakeDaemon) -> None:
+    """Until when it moves, for people and as JSON; a role that does not count any more is not shown."""
+    shown, data = run("group", "info", "acme").stdout, data_of(run("group", "info", "acme", "--json"))
+    assert f"New key: members move until {moment(NOW + 60)}\n" in shown
+    assert "Role: owner\n" in shown
+    assert (False, NOW + 60.0) == (data["is_expelled"], data["moves_until_s"])
+
+    daemon.node.group("acme").is_expelled = True
+    assert "Role: expelled\n" in run("group", "info", "acme").stdout
+    assert data_of(run("group", "info", "acme", "--json"))["is_expelled"] is True
+    still = data_of(run("group", "info", "research", "--json"))
+    assert (False, None) == (still["is_expelled"], still["moves_until_s"])
 
 
 def test_org_need_not_be_named_when_there_is_one(run: Run, daemon: FakeDaemon) -> None:

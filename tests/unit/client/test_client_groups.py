@@ -17,7 +17,7 @@ from pilotdht.identity.keys import KeyPair
 from pilotdht.wire.certificates import Role
 from pilotdht.wire.invitations import parse_invitation
 from tests.support.fake_daemon import fake_daemon
-from tests.support.fake_groups import QUEUED, event, member
+from tests.support.fake_groups import NEXT_GROUP_KEYS, QUEUED, event, member
 from tests.support.fake_node import ALPHA
 
 BOB = KeyPair.from_seed(b"\7" * 32)
@@ -86,6 +86,22 @@ async def test_invitations_and_expulsions_are_made_by_the_node(tmp_path: Path) -
         assert (True, "bob") == (bearer.is_bearer, bearer.chain.hostname)
         assert (BOB.public_key, Role.ADMIN, ("127.0.0.1:4433",)) == (admin.holder, admin.role, admin.hints)
         assert await here.revoke(BOB.public_key, "bye") == revocation
+
+
+@pytest.mark.asyncio
+async def test_another_key_is_given_by_the_node(tmp_path: Path) -> None:
+    """The rotation comes back as the node signed it; refusals come back as they are; the time has a default."""
+    async with fake_daemon(tmp_path) as daemon, Client(daemon.socket) as client:
+        group = await client.create_group("acme", kind=GroupKind.ORG)
+        rotation = await group.rotate(grace_s=120.0)
+        await group.rotate()
+        here = daemon.node.group("acme")
+        with pytest.raises(UsageError, match="another key"):
+            await (await client.create_group("research")).rotate()
+
+        assert [120.0, 7 * 86_400.0] == here.rotated
+        assert await here.rotate(grace_s=120.0) == rotation
+        assert NEXT_GROUP_KEYS.public_key == rotation.successor
 
 
 @pytest.mark.asyncio
@@ -169,7 +185,7 @@ async def test_cancelled_reader_closes_its_subscription(tmp_path: Path) -> None:
     assert [] == daemon.node.group("research").subscriptions
 
 
-NOT_OVER_HTTP = {"start", "joined", "close", "withdraw", "contact_of", "refresh", "knows_key", "renew", "rotate"}
+NOT_OVER_HTTP = {"start", "joined", "close", "withdraw", "contact_of", "refresh", "knows_key", "renew"}
 """What only the node itself does with a group, and its keys."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from contextlib import aclosing
 from pathlib import Path
 
@@ -9,12 +10,14 @@ import pytest
 
 from pilotdht.client.channel import ControlChannel
 from pilotdht.daemon import group_shapes, query_shapes
-from pilotdht.errors import InvalidArgument, NodeClosed, NoQuorum, NotFound
+from pilotdht.errors import InvalidArgument, NodeClosed, NoQuorum, NotFound, UsageError
 from pilotdht.gossip.values import GroupKind, MemberChange, MemberStatus
 from pilotdht.identity.keys import KeyPair
+from pilotdht.wire.groups import keyed_group_id
 from pilotdht.wire.invitations import parse_invitation
+from pilotdht.wire.rotations import rotation_untrusted
 from tests.support.fake_daemon import FakeDaemon, fake_daemon
-from tests.support.fake_groups import QUEUED, FakeGroup, event, member
+from tests.support.fake_groups import GROUP_KEYS, NEXT_GROUP_KEYS, QUEUED, FakeGroup, event, member
 from tests.support.fake_node import ALPHA, ALPHA_DID
 
 GROUP = {"group": "research"}
@@ -44,6 +47,7 @@ def in_group(daemon: FakeDaemon, kind: GroupKind = GroupKind.OPEN) -> FakeGroup:
         ("/v1/groups/metadata", {**GROUP, "load": 30}, group_shapes.GroupShape),
         ("/v1/groups/invite", GROUP, group_shapes.InvitationShape),
         ("/v1/groups/revoke", {**GROUP, "member": "agent-alpha"}, group_shapes.ExpelledShape),
+        ("/v1/groups/rotate", {"group": "acme"}, group_shapes.RotatedShape),
         ("/v1/groups/publish", {**GROUP, "topic": "a.b", "data_base64": "aGk="}, group_shapes.PublishedShape),
         ("/v1/query", {**ASK, "target": "agent-alpha"}, query_shapes.QueryAnswerShape),
         ("/v1/query", {"question_json": {"a": None}, "target": "agent-alpha"}, query_shapes.QueryAnswerShape),
@@ -58,6 +62,8 @@ async def test_group_verb_answers_in_its_shape(
     """The outcome of an act has exactly the declared keys."""
     async with fake_daemon(tmp_path) as daemon, ControlChannel(daemon.socket) as channel:
         in_group(daemon)
+        if path != "/v1/groups/join":  # the invitation is to acme
+            daemon.node.joined["acme"] = FakeGroup("acme", GroupKind.ORG)
         answer = await channel.post(path, fields)
 
     assert isinstance(answer, dict)
@@ -85,6 +91,11 @@ async def test_group_verb_answers_in_its_shape(
         ("/v1/groups/invite", {**GROUP, "lifetime_s": 1e12}, "lifetime_s"),
         ("/v1/groups/invite", {**GROUP, "hints": ["a:1"] * 4}, "hints"),
         ("/v1/groups/revoke", {**GROUP, "member": ".research"}, "member"),
+        ("/v1/groups/rotate", {}, "group"),
+        ("/v1/groups/rotate", {**GROUP, "grace_s": 0}, "grace_s"),
+        ("/v1/groups/rotate", {**GROUP, "grace_s": "7d"}, "grace_s"),
+        ("/v1/groups/rotate", {**GROUP, "grace_s": 1e12}, "grace_s"),
+        ("/v1/groups/rotate", {**GROUP, "member": ALPHA_DID}, "member"),
         ("/v1/groups/publish", {**GROUP, "topic": "a", "data_base64": "%"}, "data_base64"),
         ("/v1/groups/subscribe", {**GROUP, "replay": 1}, "replay"),
         ("/v1/groups/subscribe", {**GROUP, "pattern": "**.a"}, "pattern"),
@@ -118,6 +129,7 @@ async def test_wrong_field_of_a_group_verb_is_named(
         ("/v1/groups/info", {}),
         ("/v1/groups/members", {}),
         ("/v1/groups/leave", {}),
+        ("/v1/groups/rotate", {}),
         ("/v1/groups/publish", {"topic": "a", "data_base64": ""}),
         ("/v1/groups/subscribe", {}),
         ("/v1/groups/changes", {}),
@@ -177,6 +189,23 @@ async def test_invitation_is_told_with_what_it_makes(tmp_path: Path) -> None:
     assert BOB.public_key == invitation.holder
     assert ("admin", BOB.did, "bob") == (made["role"], made["holder"], made["hostname"])
     assert invitation.expires_s == made["expires_s"]
+
+
+@pytest.mark.asyncio
+async def test_new_key_is_told_with_the_id_and_the_date(tmp_path: Path) -> None:
+    """Whoever reads the answer need not read the notice; it is what the node signed."""
+    async with fake_daemon(tmp_path) as daemon, ControlChannel(daemon.socket) as channel:
+        group = in_group(daemon, GroupKind.ORG)
+        told = await channel.post("/v1/groups/rotate", {**GROUP, "grace_s": 120})
+        in_group(daemon)
+        with pytest.raises(UsageError, match="another key"):
+            await channel.post("/v1/groups/rotate", GROUP)
+
+    assert isinstance(told, dict)
+    rotation = rotation_untrusted(base64.b64decode(told["notice_base64"]), group_key=GROUP_KEYS.public_key)
+    assert (NEXT_GROUP_KEYS.public_key, [120.0]) == (rotation.successor, group.rotated)
+    assert keyed_group_id(rotation.successor, network=0).hex() == told["group_id"]
+    assert ("research", rotation.until_s) == (told["group"], told["moves_until_s"])
 
 
 @pytest.mark.asyncio

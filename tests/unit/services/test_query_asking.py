@@ -12,6 +12,7 @@ from pilotdht.errors import (
     AnswerFailed,
     InvalidArgument,
     LinkClosed,
+    NotTrusted,
     Overloaded,
     PilotError,
     Refused,
@@ -20,6 +21,7 @@ from pilotdht.errors import (
     UsageError,
 )
 from pilotdht.identity.ids import PublicKey
+from pilotdht.identity.keys import did_of
 from pilotdht.services.query.content import Form
 from pilotdht.services.query.values import Question, Reply
 from tests.support.query_world import Host, QueryWorld, play_pair
@@ -269,6 +271,25 @@ def test_query_failing_handler_becomes_an_error_answer(
         assert 0 == world.scope.failures
 
     play_pair(main, max_answer_bytes=1000)
+
+
+def test_query_that_fails_names_the_peer_by_its_hostname() -> None:
+    """Where one is known; the key of a peer without a name is all there is to say."""
+
+    async def main(world: QueryWorld, asker: Host, expert: Host) -> None:
+        outsider = world.add("outsider", group="")
+        for host, failure in ((asker, Refused), (outsider, NotTrusted)):
+            with pytest.raises(failure, match=r"^expert did not answer: "):
+                await host.service.query(expert.public_key, "?")
+        expert.is_silent = True
+        with pytest.raises(TimedOut, match=r"^no stream to expert within "):
+            await asker.service.query(expert.public_key, "?")
+        expert.is_silent = False
+        world.nameless.add(expert.public_key)
+        with pytest.raises(Refused, match=rf"^{did_of(expert.public_key)} did not answer: "):
+            await asker.service.query(expert.public_key, "?")
+
+    play_pair(main)
 
 
 def test_query_group_handler_answers_members_of_that_group_alone() -> None:
