@@ -2,8 +2,8 @@
 
 The score rises by one for each suspicion of ourselves that we had to refute, and for each nack that did not come while
 a probe of ours failed; where nobody could be asked for one, for the failed probe itself. It falls by one for each probe
-that was answered. Probes are spaced and waited for ``score + 1`` times as long, and a suspicion that has run out becomes
-a verdict only after so many times its wait: who misses answers also misses objections. (This last rule is ours.)
+that was answered. Probes are spaced and waited for ``score + 1`` times as long, and a suspicion that has run out
+becomes a verdict only after so many times its wait: who misses answers also misses objections. (The last rule is ours.)
 
 Why nacks and not every failed probe: when those asked to help say in time that the target is silent, we hear well.
 
