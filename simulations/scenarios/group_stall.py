@@ -92,6 +92,7 @@ async def group_stall(stage: Stage, options: GroupStallOptions) -> None:
         stage.figure(f"times_fewer_{kind}", plain / max(1.0, ours))
     stage.expect("plain_false_about_healthy", at_least=TIMES_FEWER)
     stage.expect("times_fewer_about_healthy", at_least=TIMES_FEWER)
+    stage.expect("default_false_at_healthy", at_most=0)
 
 
 def _count(stage: Stage, company: Company, variant: str, sick: set[int]) -> None:
