@@ -12,9 +12,8 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import ClassVar
 
-from pilotdht.errors import BadMessage
-from pilotdht.identity.ids import NODE_ID_BYTES, NodeId
-from pilotdht.wire.codec import bytes_untrusted, integer_untrusted, list_untrusted, text_untrusted
+from pilotdht.identity.ids import NodeId
+from pilotdht.wire.codec import bytes_untrusted, flag_untrusted, integer_untrusted, list_untrusted
 from pilotdht.wire.contact import Contact, contact_untrusted, contacts_untrusted
 from pilotdht.wire.events import (
     EVENT_ID_BYTES,
@@ -24,7 +23,7 @@ from pilotdht.wire.events import (
     EventId,
     event_id_untrusted,
 )
-from pilotdht.wire.gossip_messages import MAX_PREFIX_DIGITS, GroupRequest, fewer_items, group_untrusted
+from pilotdht.wire.gossip_messages import GroupRequest, cursor_untrusted, fewer_items, group_untrusted, prefix_untrusted
 from pilotdht.wire.groups import GroupId
 from pilotdht.wire.message import Reply, key_untrusted, take
 
@@ -101,17 +100,6 @@ def _contacts_untrusted(value: object) -> tuple[Contact, ...]:
     return contacts_untrusted(list_untrusted(value, most=MAX_CONTACTS))
 
 
-def _prefix_untrusted(value: object) -> str:
-    text = text_untrusted(value, most_chars=MAX_PREFIX_DIGITS)
-    if text.strip("0123456789abcdef"):
-        raise BadMessage("prefix")
-    return text
-
-
-def _flag_untrusted(value: object) -> bool:
-    return integer_untrusted(value, high=1) == 1
-
-
 @dataclass(slots=True, unsafe_hash=True)
 class Push(GroupRequest):
     """Give an event to a neighbour."""
@@ -156,7 +144,7 @@ class Pushed(Reply):
     def from_fields_untrusted(cls, fields: list[object]) -> Pushed:
         """Return the message with these wire fields."""
         outcome, is_neighbour = take(fields, 2)[:2]
-        return cls(PushOutcome(integer_untrusted(outcome, high=len(PushOutcome) - 1)), _flag_untrusted(is_neighbour))
+        return cls(PushOutcome(integer_untrusted(outcome, high=len(PushOutcome) - 1)), flag_untrusted(is_neighbour))
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -278,7 +266,7 @@ class Events(Reply):
         items, is_last = take(fields, 2)[:2]
         return cls(
             tuple([bytes_untrusted(item, most=MAX_EVENT_BYTES) for item in list_untrusted(items, most=MAX_EVENTS)]),
-            _flag_untrusted(is_last),
+            flag_untrusted(is_last),
         )
 
     def shortened(self, excess_bytes: int) -> Events:
@@ -306,10 +294,7 @@ class FetchStreams(GroupRequest):
     def from_fields_untrusted(cls, fields: list[object]) -> FetchStreams:
         """Return the message with these wire fields."""
         group, prefix, after = take(fields, 3)[:3]
-        cursor = bytes_untrusted(after, most=NODE_ID_BYTES)
-        if len(cursor) not in (0, NODE_ID_BYTES):
-            raise BadMessage("bytes")
-        return cls(group_untrusted(group), _prefix_untrusted(prefix), cursor)
+        return cls(group_untrusted(group), prefix_untrusted(prefix), cursor_untrusted(after))
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -360,7 +345,7 @@ class Streams(Reply):
         positions, is_last = take(fields, 2)[:2]
         return cls(
             tuple([_position_untrusted(one) for one in list_untrusted(positions, most=MAX_POSITIONS)]),
-            _flag_untrusted(is_last),
+            flag_untrusted(is_last),
         )
 
     def shortened(self, excess_bytes: int) -> Streams:
@@ -417,7 +402,7 @@ class Neighbourhood(Reply):
     def from_fields_untrusted(cls, fields: list[object]) -> Neighbourhood:
         """Return the message with these wire fields."""
         is_neighbour, contacts, ids = take(fields, 3)[:3]
-        return cls(_flag_untrusted(is_neighbour), _contacts_untrusted(contacts), _ids_untrusted(ids))
+        return cls(flag_untrusted(is_neighbour), _contacts_untrusted(contacts), _ids_untrusted(ids))
 
     def shortened(self, excess_bytes: int) -> Neighbourhood:
         """Leave out the oldest events, then the last contacts."""

@@ -53,6 +53,15 @@ def integer_untrusted(value: object, *, low: int = 0, high: int = 2**63 - 1) -> 
     return value
 
 
+def flag_untrusted(value: object) -> bool:
+    """Return whether ``value`` is 1 and not 0.
+
+    Raises:
+        BadMessage: it is neither.
+    """
+    return integer_untrusted(value, high=1) == 1
+
+
 def bytes_untrusted(value: object, *, size: int | None = None, most: int | None = None) -> bytes:
     """Return ``value`` when it is a byte string of ``size`` bytes, or of at most ``most``.
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import NODE_ID_BYTES, NodeId
-from pilotdht.wire.codec import bytes_untrusted, integer_untrusted, list_untrusted, text_untrusted
+from pilotdht.wire.codec import bytes_untrusted, flag_untrusted, integer_untrusted, list_untrusted, text_untrusted
 from pilotdht.wire.groups import GroupId
 from pilotdht.wire.message import Reply, Request, key_untrusted, take
 
@@ -70,11 +70,28 @@ def fewer_items(items: tuple[bytes, ...], excess_bytes: int) -> tuple[bytes, ...
     return items[:kept]
 
 
-def _prefix_untrusted(value: object) -> str:
+def prefix_untrusted(value: object) -> str:
+    """Return ``value`` when it names a part of the id space: up to 10 hexadecimal digits.
+
+    Raises:
+        BadMessage: it does not.
+    """
     text = text_untrusted(value, most_chars=MAX_PREFIX_DIGITS)
     if text.strip("0123456789abcdef"):
         raise BadMessage("prefix")
     return text
+
+
+def cursor_untrusted(value: object) -> bytes:
+    """Return ``value`` when it says where to go on among ids: one of them, or nothing for the first.
+
+    Raises:
+        BadMessage: it does not.
+    """
+    cursor = bytes_untrusted(value, most=NODE_ID_BYTES)
+    if len(cursor) not in (0, NODE_ID_BYTES):
+        raise BadMessage("bytes")
+    return cursor
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -160,7 +177,7 @@ class ProbeOutcome(Reply):
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> ProbeOutcome:
         """Return the message with these wire fields."""
-        return cls(integer_untrusted(take(fields, 1)[0], high=1) == 1)
+        return cls(flag_untrusted(take(fields, 1)[0]))
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -207,7 +224,7 @@ class Summarise(GroupRequest):
         return cls(
             group_untrusted(group),
             integer_untrusted(subject, high=255),
-            tuple([_prefix_untrusted(prefix) for prefix in list_untrusted(prefixes, most=MAX_PREFIXES)]),
+            tuple([prefix_untrusted(prefix) for prefix in list_untrusted(prefixes, most=MAX_PREFIXES)]),
         )
 
 
@@ -260,10 +277,7 @@ class FetchFacts(GroupRequest):
     def from_fields_untrusted(cls, fields: list[object]) -> FetchFacts:
         """Return the message with these wire fields."""
         group, prefix, after = take(fields, 3)[:3]
-        cursor = bytes_untrusted(after, most=NODE_ID_BYTES)
-        if len(cursor) not in (0, NODE_ID_BYTES):
-            raise BadMessage("bytes")
-        return cls(group_untrusted(group), _prefix_untrusted(prefix), cursor)
+        return cls(group_untrusted(group), prefix_untrusted(prefix), cursor_untrusted(after))
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -289,7 +303,7 @@ class Facts(Reply):
         return cls(
             items_untrusted(items),
             tuple([NodeId(key_untrusted(one)) for one in list_untrusted(gone, most=MAX_ITEMS)]),
-            integer_untrusted(is_last, high=1) == 1,
+            flag_untrusted(is_last),
         )
 
     def shortened(self, excess_bytes: int) -> Facts:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry
 
 from pilotdht.config.gossip import GossipConfig
-from pilotdht.config.net import NetConfig
 from pilotdht.errors import PilotError
 from pilotdht.gossip.members import Change
 from pilotdht.gossip.metrics import GossipMetrics
@@ -28,14 +27,12 @@ from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.gossip_messages import Summarise
 from pilotdht.wire.groups import GroupId, open_group_id
 from pilotdht.wire.membership import ItemType, MemberFact
-from pilotdht.wire.seal import network_salt
+from simulations.groups.sockets import opened_socket
 from simulations.population.keys import SimulatedKeyPair
 from simulations.population.member import Answer, Identity
 
 GROUP: GroupId = open_group_id("simulation")
 """The group that everybody is in."""
-
-_NET = NetConfig(is_private_limited=True)
 
 Noticed = Callable[[int, Change], None]
 """Told the number of a member, and a change of membership that it noticed."""
@@ -107,16 +104,7 @@ class GroupMember:
     async def start(self, contacts: Sequence[Endpoint]) -> None:
         """Open the socket and join through ``contacts``, the first that answers; none: it is the first member."""
         await self.scope.__aenter__()
-        self._socket = NodeSocket(
-            self.keys,
-            self._doors,
-            _NET,
-            self._net_metrics,
-            salt=network_salt(0, b""),
-            listen=self.identity.endpoint,
-            preferred_port=0,
-        )
-        await self._socket.__aenter__()
+        self._socket = await opened_socket(self.keys, self._doors, self._net_metrics, self.identity.endpoint)
         self.post = Post(self._socket.rpc)
         self.swim = Swim(
             group=GROUP,

@@ -12,7 +12,6 @@ from random import Random
 from prometheus_client import CollectorRegistry
 
 from pilotdht.config.broadcast import BroadcastConfig
-from pilotdht.config.net import NetConfig
 from pilotdht.gossip.broadcast.broadcast import Broadcast
 from pilotdht.gossip.broadcast.metrics import BroadcastMetrics
 from pilotdht.gossip.broadcast.subscriptions import Subscription
@@ -28,17 +27,15 @@ from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.events import event_signatures
 from pilotdht.wire.gossip_messages import Summarise
-from pilotdht.wire.seal import network_salt
 from simulations.groups.liars import HONEST
 from simulations.groups.member import GROUP
+from simulations.groups.sockets import opened_socket
 from simulations.population.keys import SimulatedKeyPair
 from simulations.population.member import Answer, Identity
 from simulations.world.world import World
 
 SIGNATURES_REMEMBERED = 20_000
 """Events are checked by each member, which are all in this process."""
-
-_NET = NetConfig(is_private_limited=True)
 
 Heard = Callable[[int, Event], None]
 """Told the number of a member, and an event that it read."""
@@ -104,16 +101,7 @@ class Talker:
     async def start(self, contacts: Sequence[Endpoint]) -> None:
         """Open the socket and look for neighbours, by ``contacts`` first."""
         await self._scope.__aenter__()
-        self._socket = NodeSocket(
-            self.keys,
-            self._doors,
-            _NET,
-            self._net_metrics,
-            salt=network_salt(0, b""),
-            listen=self.identity.endpoint,
-            preferred_port=0,
-        )
-        await self._socket.__aenter__()
+        self._socket = await opened_socket(self.keys, self._doors, self._net_metrics, self.identity.endpoint)
         post = Post(self._socket.rpc)
         self.broadcast = Broadcast(
             GROUP,

@@ -34,7 +34,14 @@ from pilotdht.services.query.signed import (
     SharedAnswer,
     shared_untrusted,
 )
-from pilotdht.wire.codec import bytes_untrusted, decode_list_untrusted, encode, integer_untrusted, text_untrusted
+from pilotdht.wire.codec import (
+    bytes_untrusted,
+    decode_list_untrusted,
+    encode,
+    flag_untrusted,
+    integer_untrusted,
+    text_untrusted,
+)
 
 VERSION = 1
 LENGTH_BYTES = 4
@@ -300,7 +307,7 @@ def kept_untrusted(body: bytes) -> Kept:
     kind, fields = _kind_untrusted(body)
     if kind is not Kind.KEPT:
         raise BadMessage("query_kind")
-    return Kept(is_kept=integer_untrusted(_take(fields, 1)[0], high=1) == 1)
+    return Kept(is_kept=flag_untrusted(_take(fields, 1)[0]))
 
 
 def printable(text: str) -> str:
