@@ -116,8 +116,12 @@ async def _play(
                         playing = group.create_task(_to_the_end(scenario, stage, options))
                         if stop is not None or until_s is not None:
                             group.create_task(_watch(playing, stage, stop, until_s))
-                except* _Ended as ended:
-                    raise _Ended from ended
+                except (
+                    BaseExceptionGroup
+                ) as ends:  # not "except*": early releases of Python 3.11 wrap what is raised in it
+                    if ends.split(_Ended)[1] is not None:
+                        raise
+                    raise _Ended from ends
     finally:
         result.trace_digest = world.network.trace_digest()
         world.network.close()

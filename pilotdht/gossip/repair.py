@@ -157,7 +157,9 @@ class Repair:
             async with asyncio.TaskGroup() as group:
                 for _ in range(min(_PARALLEL, len(parts))):
                     group.create_task(fetch())
-        except* PilotError as errors:
+        except ExceptionGroup as errors:  # not "except*": early releases of Python 3.11 wrap what is raised in it
+            if errors.split(PilotError)[1] is not None:
+                raise
             raise errors.exceptions[0] from None
         return len(parts)
 
