@@ -21,7 +21,7 @@ class BroadcastConfig(Section):
     """Neighbours; a member looks for others while it has fewer than one less, and takes in others up to this."""
 
     passive_size: int = tunable(
-        30, low=4, high=1000, reason="HyParView: six times the neighbours survive the death of 95 % of the group"
+        60, low=4, high=1000, reason="twice HyParView's: of 95 % killed at once, three are left and one in 25 loses all"
     )
     """Members remembered to replace neighbours."""
 

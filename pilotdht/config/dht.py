@@ -216,7 +216,7 @@ class DhtConfig(Section):
     """Newcomers waiting to be given records."""
 
     bucket_refresh_s: float = tunable(3600.0, unit="s", low=1, high=86_400, reason="as the Kademlia paper, section 2.3")
-    """Age from which a part of the table that no lookup touched is looked up."""
+    """Age from which a part of the table that no lookup touched is refreshed."""
 
     self_lookup_s: float = tunable(
         600.0, unit="s", low=1, high=86_400, reason="new neighbours are found within ten minutes"
@@ -246,8 +246,13 @@ class DhtConfig(Section):
     )
     """Stale contacts pinged at a time."""
 
-    refreshes_per_tick: int = tunable(1, low=0, high=64, reason="spreads lookups of refreshes")
-    """Stale buckets looked up at a time."""
+    refreshes_per_tick: int = tunable(1, low=0, high=64, reason="spreads refreshes")
+    """Stale buckets refreshed at a time."""
+
+    newcomers_per_refresh: int = tunable(
+        4, low=1, high=20, reason="a table fills over some hours, for a tenth of what looking each region up would cost"
+    )
+    """Contacts heard of in a refresh that are pinged."""
 
     lost_contacts_kept: int = tunable(
         128, low=0, high=65_536, reason="any one of them that answers after a cut leads to the others"

@@ -204,7 +204,7 @@ class Dht:
         await self._searcher.walk(lookup, FindNode(self._own_id))
         if not lookup.answers or not len(self.table):
             return 0
-        self.table.begin_anew(asyncio.get_running_loop().time())
+        self.table.begin_anew(asyncio.get_running_loop().time(), self._doors.random)
         self._measure_mesh()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._as_courtesy(self._announce(lookup)))

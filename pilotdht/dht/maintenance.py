@@ -241,8 +241,22 @@ class Maintenance:
             self._own_lookup_due_s = now + self._spread(config.self_lookup_s)
             await self._look_up(self._own_id)
         for bucket in self._table.stale_buckets(now - config.bucket_refresh_s)[: config.refreshes_per_tick]:
-            bucket.looked_up_s = now
-            await self._look_up(random_point(bucket, self._random))
+            await self._refresh(bucket, now)
+
+    async def _refresh(self, bucket: Bucket, now: float) -> None:
+        """Fill gaps of a bucket: whoever is known there names others, and a few of them are pinged."""
+        bucket.looked_up_s = now
+        if not self._table.has_gap(bucket):
+            return  # nothing to fill, and each contact is proved on its own
+        target = random_point(bucket, self._random)
+        named = await self._searcher.ask_nearest(target) if bucket.nodes else None
+        if named is None:
+            await self._look_up(target)
+            return
+        newcomers = [
+            contact for contact in named if bucket.has_in_range(contact.point) and self._table.has_use_for(contact)
+        ]
+        await self._searcher.ask_each(newcomers[: self._config.newcomers_per_refresh], Ping())
 
     def _spread(self, interval_s: float) -> float:
         return interval_s * self._random.uniform(1 - self._config.jitter, 1 + self._config.jitter)

@@ -18,6 +18,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from enum import Enum
+from random import Random
 
 from kademlia.routing import KBucket
 from kademlia.routing import RoutingTable as KademliaTable
@@ -73,6 +74,8 @@ class Bucket(KBucket):  # type: ignore[misc]  # the package has no types
     """By id, oldest success first."""
     replacement_nodes: dict[int, KnownContact]
     """Verified contacts that did not fit, oldest success first."""
+    range: tuple[int, int]
+    """Least and greatest id of the interval."""
 
     def __init__(self, lower: int, prefix_bits: int, capacity: int) -> None:
         super().__init__(lower, lower + (1 << (NODE_ID_BITS - prefix_bits)) - 1, capacity)
@@ -84,6 +87,10 @@ class Bucket(KBucket):  # type: ignore[misc]  # the package has no types
         """How many leading bits its ids have in common."""
         self.looked_up_s = 0.0
         """When a lookup last ended in this interval."""
+
+    def has_in_range(self, point: int) -> bool:
+        """Return whether an id, as a number, lies in the interval."""
+        return self.lower <= point <= self.range[1]
 
     def touch_last_updated(self) -> None:
         """Read no clock: the package's time stamp is not used."""
@@ -266,9 +273,13 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         bucket = self.bucket_of(point)
         if point == self._own or point in bucket.nodes or point in bucket.replacement_nodes:
             return False
-        if len(bucket.nodes) < self._config.bucket_size or self._may_split(bucket):
+        if self.has_gap(bucket):
             return self._has_room(bucket, contact)
         return len(bucket.replacement_nodes) < self._config.replacements_per_bucket
+
+    def has_gap(self, bucket: Bucket) -> bool:
+        """Return whether a bucket could take in one more."""
+        return len(bucket.nodes) < self._config.bucket_size or self._may_split(bucket)
 
     def live_count(self) -> int:
         """Return how many contacts have not failed so often that they would be evicted."""
@@ -303,10 +314,10 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         """Note that a lookup of ``target`` ended."""
         self.bucket_of(int.from_bytes(target, "big")).looked_up_s = now
 
-    def begin_anew(self, now: float) -> None:
-        """Note that this node has just joined: no part of the table is stale yet."""
+    def begin_anew(self, now: float, random: Random) -> None:
+        """Note that this node has just joined: its parts grow stale one by one, over a whole interval of refreshes."""
         for bucket in self.buckets:
-            bucket.looked_up_s = now
+            bucket.looked_up_s = now - random.uniform(0.0, self._config.bucket_refresh_s)
 
     def saved(self, limit: int) -> list[Contact]:
         """Return up to ``limit`` contacts worth meeting again, most recent success first."""
@@ -341,7 +352,7 @@ class RoutingTable(KademliaTable):  # type: ignore[misc]  # the package has no t
         return Insertion.REFRESHED
 
     def _may_split(self, bucket: Bucket) -> bool:
-        has_own = bucket.lower <= self._own <= bucket.range[1]
+        has_own = bucket.has_in_range(self._own)
         return bucket.prefix_bits < NODE_ID_BITS and (has_own or bucket.prefix_bits % self._config.split_bits != 0)
 
     def _split(self, bucket: Bucket) -> None:

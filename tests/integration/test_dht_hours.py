@@ -288,6 +288,23 @@ def test_mesh_under_churn_and_loss_keeps_its_records() -> None:
     run_virtually(scenario())
 
 
+def test_tables_fill_without_traffic_of_users_and_without_lookups() -> None:
+    """Whoever is known in a thin part of the table names others there; only an empty part has to be looked up."""
+    config = DhtConfig(bucket_size=4, candidate_queue=0, join_refreshes=0, self_lookup_s=86_400.0)
+
+    async def scenario() -> None:
+        async with VirtualMesh(60, dht=config) as mesh:
+            before = sum(len(node.dht.table) for node in mesh.nodes)
+            lookups = mesh.dht_metrics.operations["refresh", "done"].value
+            await asyncio.sleep(2 * 3600)
+            after = sum(len(node.dht.table) for node in mesh.nodes)
+            assert after > 1.2 * before
+            looked_up = mesh.dht_metrics.operations["refresh", "done"].value - lookups
+            assert looked_up < 0.2 * sum(len(node.dht.table.buckets) for node in mesh.nodes)
+
+    run_virtually(scenario())
+
+
 def test_dead_contacts_leave_all_tables_without_traffic_of_users() -> None:
     """Upkeep alone finds out who has died."""
 

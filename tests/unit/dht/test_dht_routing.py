@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
+from random import Random
 
 import pytest
 from kademlia.routing import KBucket
@@ -242,6 +243,31 @@ def test_has_use_for_says_no_to_known_contacts_and_full_spares() -> None:
         table.verified(contact, 1.0)
     assert not table.has_use_for(contacts[0])
     assert not table.has_use_for(contacts[6])
+
+
+def test_has_gap_until_a_bucket_is_full_that_may_not_split() -> None:
+    """The half without the own id takes four; the one that holds it splits and has always room."""
+    table = table_of()
+    for number in far_contacts(4):
+        assert table.has_gap(table.bucket_of(contact_of(number).point))
+        table.verified(contact_of(number), 1.0)
+    for number in range(1, 400):
+        table.verified(contact_of(number), 2.0)
+    assert not table.has_gap(table.bucket_of(contact_of(far_contacts(1)[0]).point))
+    assert table.has_gap(table.bucket_of(0))
+
+
+def test_begin_anew_lets_buckets_grow_stale_one_by_one() -> None:
+    """Over one interval of refreshes, none at once; nodes that start together do not act together."""
+    table = table_of()
+    for number in range(1, 400):
+        table.verified(contact_of(number), 1.0)
+    table.begin_anew(10_000.0, Random(1))
+    refresh_s, buckets = SMALL.bucket_refresh_s, len(table.buckets)
+    assert not table.stale_buckets(10_000.0 - refresh_s)
+    stale = [len(table.stale_buckets(10_000.0 + wait * refresh_s - refresh_s)) for wait in (0.25, 0.5, 0.75, 1.0)]
+    assert stale == sorted(stale)
+    assert 0 < stale[1] < buckets == stale[3]
 
 
 def test_has_use_for_says_no_to_a_prefix_that_is_used_up() -> None:
