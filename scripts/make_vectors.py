@@ -84,6 +84,19 @@ from pilotdht.wire.renewal_messages import Renew, Renewed
 from pilotdht.wire.revocations import revoke
 from pilotdht.wire.rotations import rotate
 from pilotdht.wire.seal import Sealer, network_salt
+from pilotdht.wire.traversal_messages import (
+    Attach,
+    Attached,
+    Call,
+    Called,
+    CallResult,
+    HangUp,
+    Meet,
+    Met,
+    NatMapping,
+    Ring,
+    Rung,
+)
 
 ALICE = KeyPair.from_seed(bytes(range(32)))
 BOB = KeyPair.from_seed(bytes(range(32, 64)))
@@ -276,6 +289,7 @@ def messages() -> dict[str, Message]:
         "not stored, revoked": Stored(StoreCode.REVOKED),
         **membership_messages(),
         **broadcast_messages(),
+        **traversal_messages(),
     }
 
 
@@ -359,6 +373,25 @@ def broadcast_messages() -> dict[str, Message]:
         "walk of a newcomer": Walk(group, WalkKind.JOIN, 6, contact),
         "walk of a shuffle, its sender's own": Walk(group, WalkKind.SHUFFLE, 6, None, (contact,)),
         "relink": Relink(group, LinkState.LAZY),
+    }
+
+
+def traversal_messages() -> dict[str, Message]:
+    """Return each message about nodes behind NATs."""
+    channel_id = bytes.fromhex("c1c2c3c4c5c6c7c8")
+    return {
+        "attach": Attach(),
+        "attached": Attached(CallResult.OK, 60, is_relay=True),
+        "not attached, address unproven": Attached(CallResult.UNPROVEN),
+        "call": Call(BOB.public_key),
+        "called": Called(CallResult.OK, channel_id, is_relay=True),
+        "not called, nobody of that key here": Called(CallResult.NOT_ATTACHED),
+        "ring": Ring(ALICE.public_key, channel_id),
+        "rung": Rung(is_taken=True),
+        "meet": Meet((IPV4, IPV6), NatMapping.ENDPOINT_INDEPENDENT),
+        "met": Met((IPV6,), NatMapping.ADDRESS_AND_PORT_DEPENDENT),
+        "met, nothing known": Met(()),
+        "hang up": HangUp(channel_id),
     }
 
 

@@ -35,6 +35,8 @@ class ConnectShape(TypedDict, total=False):
 
     address: str
     endpoint: str
+    road: str
+    relay: str | None
     setup_s: float
     rtt_s: float
     answer: str
@@ -69,7 +71,8 @@ def connect(context: click.Context, host: str, port: int | None, message: str | 
         with_daemon(context, lambda channel: _pipe(channel, f"/v1/dial?{query}"))
     else:
         tunnel = cast("TunnelShape", ask(context, "/v1/connect", {"target": host, "timeout_s": timeout}))
-        text = f"Tunnel established · {tunnel['address']} · {milliseconds(tunnel['rtt_s'])}"
+        through = f" · relayed by {tunnel['relay']}" if tunnel["relay"] else ""
+        text = f"Tunnel established · {tunnel['address']}{through} · {milliseconds(tunnel['rtt_s'])}"
         out.result(tunnel, lambda: out.line(text))
 
 

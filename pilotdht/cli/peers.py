@@ -42,7 +42,7 @@ def connections(context: click.Context) -> None:
         (
             entry["address"],
             entry["hostname"],
-            entry["endpoint"],
+            f"via {entry['endpoint']}" if entry["relay"] else entry["endpoint"],
             "out" if entry["is_outgoing"] else "in",
             "yes" if entry["is_trusted"] else "no",
             milliseconds(entry["rtt_s"]),

@@ -26,6 +26,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "bootstrap": ("bootstrap", "bootstrap"),
         "status": ("status", "status"),
         "info": ("status", "info"),
+        "netcheck": ("netcheck", "netcheck"),
         "set-hostname": ("status", "set_hostname"),
         "set-tags": ("status", "set_tags"),
         "key": ("key", "key"),

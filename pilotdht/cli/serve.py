@@ -79,10 +79,10 @@ def query(
 ) -> None:
     """Answer questions with a program, until interrupted.
 
-    It reads the question on standard input, and what it prints is the answer, sent as it comes. Who asks stands in the
-    variables PILOTDHT_QUESTION_DID, _ADDRESS, _HOSTNAME, _CAPABILITY, _GROUP and _FORM (text or json). An exit code
-    other than 0 is a failed answer, with its last line on standard error as the reason. It is stopped when nobody waits
-    for the answer any more. No shell is involved, but with --exec.
+    It reads the question on standard input, as lines, and what it prints is the answer, sent as it comes. Who asks
+    stands in the variables PILOTDHT_QUESTION_DID, _ADDRESS, _HOSTNAME, _CAPABILITY, _GROUP and _FORM (text or json). An
+    exit code other than 0 is a failed answer, with its last line on standard error as the reason. It is stopped when
+    nobody waits for the answer any more. No shell is involved, but with --exec.
     """
     if (line is None) == (not command):
         raise click.UsageError("Give --exec LINE, or -- and a COMMAND.")
@@ -166,10 +166,10 @@ async def _run(words: Sequence[str], question: QuestionShape, *, ttl_s: float) -
 
 
 async def _feed(process: Process, data: bytes) -> None:
-    """Hand the question over; a program need not read it."""
+    """Hand the question over as whole lines, as programs that read lines expect; a program need not read it."""
     assert process.stdin is not None, "it was opened as a pipe"
     with contextlib.suppress(OSError):
-        process.stdin.write(data)
+        process.stdin.write(data if data.endswith(b"\n") else data + b"\n")
         await process.stdin.drain()
         process.stdin.close()
 

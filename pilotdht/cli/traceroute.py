@@ -30,5 +30,6 @@ def _show(out: Output, host: str, trace: TraceShape) -> None:
     out.line(f" 1  resolved by {trace['source']} · {milliseconds(trace['resolve_s'])}")
     out.line(f" 2  published at {', '.join(trace['endpoints']) or 'no endpoint'}")
     dialled = f"dialled · {milliseconds(trace['dial_s'])}" if trace["dial_s"] else "tunnel stood already"
-    out.line(f" 3  {trace['endpoint']} · {dialled}")
+    through = f" · relayed by {trace['relay']}" if trace["relay"] else ""
+    out.line(f" 3  {trace['endpoint']}{through} · {dialled}")
     out.line(f" 4  round trip · {milliseconds(trace['rtt_s'])}")

@@ -23,6 +23,7 @@ from pilotdht.client.decode import (
     connection_info,
     lookup_info,
     message,
+    netcheck,
     node_info,
     peer,
     peer_info,
@@ -42,6 +43,7 @@ from pilotdht.daemon.shapes import (
     InfoShape,
     LookupShape,
     MessageShape,
+    NetCheckShape,
     PeerShape,
     PeersShape,
     PendingShape,
@@ -57,7 +59,7 @@ from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import parse_did
 from pilotdht.names.peer import Peer
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, NodeInfo, PeerInfo, Trace
 from pilotdht.tasks import TaskScope
 from pilotdht.trust.book import TrustEntry
 
@@ -159,6 +161,10 @@ class Client(GroupVerbs, QueryVerbs):
     async def info(self) -> NodeInfo:
         """Return what the node tells about itself."""
         return node_info(cast("InfoShape", await self._channel.get("/v1/info")))
+
+    async def netcheck(self) -> NetCheck:
+        """Return where the node stands in the network."""
+        return netcheck(cast("NetCheckShape", await self._channel.get("/v1/netcheck")))
 
     async def set_hostname(self, hostname: str) -> None:
         """Change the node's hostname and publish it."""

@@ -10,6 +10,8 @@ from pilotdht.daemon.shapes import (
     InfoShape,
     LookupShape,
     MessageShape,
+    NatShape,
+    NetCheckShape,
     PeerShape,
     TraceShape,
     TrustShape,
@@ -18,13 +20,16 @@ from pilotdht.daemon.shapes import (
 from pilotdht.identity.address import Address
 from pilotdht.identity.keys import parse_did
 from pilotdht.names.peer import Peer, Source
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, NodeInfo, PeerInfo, Trace
+from pilotdht.traversal.advice import Finding, Severity
+from pilotdht.traversal.behaviour import Filtering, NatBehaviour
 from pilotdht.trust.book import TrustEntry
 from pilotdht.trust.standing import Standing
 from pilotdht.trust.states import TrustState
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint, parse_endpoint
 from pilotdht.wire.records import Service
+from pilotdht.wire.traversal_messages import NatMapping
 
 
 def _endpoints(texts: list[str]) -> tuple[Endpoint, ...]:
@@ -81,6 +86,7 @@ def connection_info(shape: ConnectionShape) -> ConnectionInfo:
         address=Address.parse(shape["address"]),
         hostname=shape["hostname"],
         endpoint=parse_endpoint(shape["endpoint"]),
+        relay=None if shape["relay"] is None else Address.parse(shape["relay"]),
         is_outgoing=shape["is_outgoing"],
         is_trusted=shape["is_trusted"],
         rtt_s=shape["rtt_s"],
@@ -96,6 +102,7 @@ def connection(shape: TunnelShape) -> Connection:
     return Connection(
         address=Address.parse(shape["address"]),
         endpoint=parse_endpoint(shape["endpoint"]),
+        relay=None if shape["relay"] is None else Address.parse(shape["relay"]),
         setup_s=shape["setup_s"],
         rtt_s=shape["rtt_s"],
     )
@@ -110,8 +117,44 @@ def trace(shape: TraceShape) -> Trace:
         resolve_s=shape["resolve_s"],
         endpoints=_endpoints(shape["endpoints"]),
         endpoint=parse_endpoint(shape["endpoint"]),
+        relay=None if shape["relay"] is None else Address.parse(shape["relay"]),
         dial_s=shape["dial_s"],
         rtt_s=shape["rtt_s"],
+    )
+
+
+def netcheck(shape: NetCheckShape) -> NetCheck:
+    """Decode where a node stands in the network."""
+    return NetCheck(
+        own_addresses=tuple(shape["own_addresses"]),
+        ipv4=_behaviour(shape["ipv4"]),
+        ipv6=_behaviour(shape["ipv6"]),
+        is_server=shape["is_server"],
+        port_mapping=shape["port_mapping"],
+        mapped=None if shape["mapped"] is None else parse_endpoint(shape["mapped"]),
+        servers=tuple((Address.parse(one["address"]), parse_endpoint(one["endpoint"])) for one in shape["servers"]),
+        findings=tuple(
+            Finding(
+                code=one["code"],
+                severity=Severity[one["severity"].upper()],
+                sentence=one["sentence"],
+                advice=one["advice"],
+            )
+            for one in shape["findings"]
+        ),
+    )
+
+
+def _behaviour(shape: NatShape) -> NatBehaviour:
+    return NatBehaviour(
+        mapping=NatMapping[shape["mapping"].upper().replace("-", "_")],
+        filtering=Filtering[shape["filtering"].upper().replace("-", "_")],
+        are_ports_kept=shape["are_ports_kept"],
+        public=None if shape["public"] is None else parse_endpoint(shape["public"]),
+        public_host=shape["public_host"],
+        samples=shape["samples"],
+        prefixes=shape["prefixes"],
+        confidence=shape["confidence"],
     )
 
 

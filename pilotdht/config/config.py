@@ -16,6 +16,9 @@ from pilotdht.config.fields import Section, tunable
 from pilotdht.config.gossip import GossipConfig
 from pilotdht.config.net import NetConfig
 from pilotdht.config.query import QueryConfig
+from pilotdht.config.relay import RelayConfig
+from pilotdht.config.roads import RoadConfig
+from pilotdht.config.traversal import TraversalConfig
 from pilotdht.config.trust import TrustConfig
 from pilotdht.config.tunnel import TunnelConfig
 from pilotdht.errors import ConfigError
@@ -93,6 +96,12 @@ class Config(Section):
     tunnel: TunnelConfig = field(default_factory=TunnelConfig)
     """Links and streams."""
 
+    traversal: TraversalConfig = field(default_factory=TraversalConfig)
+    """Where this node stands behind its NAT, and the port that its router maps."""
+
+    roads: RoadConfig = field(default_factory=RoadConfig)
+    """How links find better roads, and others when theirs are gone."""
+
     gossip: GossipConfig = field(default_factory=GossipConfig)
     """Membership of groups."""
 
@@ -104,6 +113,9 @@ class Config(Section):
 
     query: QueryConfig = field(default_factory=QueryConfig)
     """Questions, answers, and answers kept for others."""
+
+    relay: RelayConfig = field(default_factory=RelayConfig)
+    """Being a relay for nodes behind NATs, and using others as one."""
 
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     """The long-running process around a node; an embedded node does not read it."""
@@ -137,6 +149,7 @@ class Config(Section):
             listen=Endpoint("127.0.0.1", 0),
             net=NetConfig(first_timeout_s=0.2, hello_timeout_s=0.5),
             dht=DhtConfig(mode="server"),
+            traversal=TraversalConfig(is_port_mapping=False),
         )
 
     @classmethod
@@ -146,6 +159,7 @@ class Config(Section):
             preset="lan",
             net=NetConfig(first_timeout_s=0.3, is_private_limited=False),
             dht=DhtConfig(mode="server"),
+            traversal=TraversalConfig(is_port_mapping=False),
         )
 
     @classmethod

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from enum import Enum
 
 from pilotdht.daemon.shapes import (
     ConnectionShape,
     ContactShape,
     LookupShape,
     MessageShape,
+    NatShape,
+    NetCheckShape,
     PeerShape,
+    RoadShape,
     TraceShape,
     TrustShape,
     TunnelShape,
@@ -18,7 +22,8 @@ from pilotdht.daemon.shapes import (
 from pilotdht.identity.address import Address
 from pilotdht.identity.keys import did_of
 from pilotdht.names.peer import Peer
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, PeerInfo, Trace
+from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, PeerInfo, Trace
+from pilotdht.traversal.behaviour import NatBehaviour
 from pilotdht.trust.book import TrustEntry
 
 
@@ -52,12 +57,18 @@ def contact_shape(contact: PeerInfo) -> ContactShape:
     }
 
 
+def road_shape(relay: Address | None) -> RoadShape:
+    """Encode which road is taken, by the relay on it."""
+    return {"road": "direct" if relay is None else "relayed", "relay": None if relay is None else str(relay)}
+
+
 def connection_shape(connection: ConnectionInfo) -> ConnectionShape:
     """Encode a live link."""
     return {
         "address": str(connection.address),
         "hostname": connection.hostname,
         "endpoint": str(connection.endpoint),
+        **road_shape(connection.relay),
         "is_outgoing": connection.is_outgoing,
         "is_trusted": connection.is_trusted,
         "rtt_s": connection.rtt_s,
@@ -77,6 +88,7 @@ def trace_shape(trace: Trace) -> TraceShape:
         "resolve_s": trace.resolve_s,
         "endpoints": [str(endpoint) for endpoint in trace.endpoints],
         "endpoint": str(trace.endpoint),
+        **road_shape(trace.relay),
         "dial_s": trace.dial_s,
         "rtt_s": trace.rtt_s,
     }
@@ -87,9 +99,49 @@ def tunnel_shape(connection: Connection) -> TunnelShape:
     return {
         "address": str(connection.address),
         "endpoint": str(connection.endpoint),
+        **road_shape(connection.relay),
         "setup_s": connection.setup_s,
         "rtt_s": connection.rtt_s,
     }
+
+
+def netcheck_shape(check: NetCheck) -> NetCheckShape:
+    """Encode where a node stands in the network."""
+    return {
+        "own_addresses": list(check.own_addresses),
+        "ipv4": _nat_shape(check.ipv4),
+        "ipv6": _nat_shape(check.ipv6),
+        "is_server": check.is_server,
+        "port_mapping": check.port_mapping,
+        "mapped": None if check.mapped is None else str(check.mapped),
+        "servers": [{"address": str(address), "endpoint": str(endpoint)} for address, endpoint in check.servers],
+        "findings": [
+            {
+                "code": finding.code,
+                "severity": finding.severity.name.lower(),
+                "sentence": finding.sentence,
+                "advice": finding.advice,
+            }
+            for finding in check.findings
+        ],
+    }
+
+
+def _nat_shape(behaviour: NatBehaviour) -> NatShape:
+    return {
+        "mapping": _word(behaviour.mapping),
+        "filtering": _word(behaviour.filtering),
+        "are_ports_kept": behaviour.are_ports_kept,
+        "public": None if behaviour.public is None else str(behaviour.public),
+        "public_host": behaviour.public_host,
+        "samples": behaviour.samples,
+        "prefixes": behaviour.prefixes,
+        "confidence": round(behaviour.confidence, 3),
+    }
+
+
+def _word(value: Enum) -> str:
+    return value.name.lower().replace("_", "-")
 
 
 def message_shape(message: Message) -> MessageShape:

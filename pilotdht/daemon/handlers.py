@@ -14,8 +14,10 @@ from pilotdht.daemon.encode import (
     contact_shape,
     encode_base64,
     lookup_shape,
+    netcheck_shape,
     peer_shape,
     plain,
+    road_shape,
     trace_shape,
     trust_shape,
     tunnel_shape,
@@ -34,6 +36,7 @@ from pilotdht.daemon.shapes import (
     HostnamesShape,
     InfoShape,
     LookupShape,
+    NetCheckShape,
     PeerShape,
     PeersShape,
     PendingShape,
@@ -206,7 +209,8 @@ async def ping(call: Call) -> PingShape:
             rtt_s = await call.node.ping(target, timeout_s=timeout_s)
     except TimeoutError as error:
         raise TimedOut(f"no reply from {target} within {timeout_s:g} s") from error
-    return {"address": str(peer.address), "rtt_s": rtt_s}
+    relay = next((link.relay for link in call.node.connections() if link.address == peer.address), None)
+    return {"address": str(peer.address), "rtt_s": rtt_s, **road_shape(relay)}
 
 
 async def traceroute(call: Call) -> TraceShape:
@@ -312,11 +316,18 @@ async def dht_stats(call: Call) -> dict[str, object]:
     return {name: plain(value) for name, value in call.node.dht_stats().items()}
 
 
+async def netcheck(call: Call) -> NetCheckShape:
+    """Tell where the node stands in the network."""
+    call.fields.finish()
+    return netcheck_shape(call.node.netcheck())
+
+
 Handler = Callable[[Call], Awaitable[object]]
 
 READERS: Mapping[str, Handler] = {
     "/v1/info": info,
     "/v1/peers": peers,
+    "/v1/netcheck": netcheck,
     "/v1/connections": connections,
     "/v1/hostnames": hostnames,
     "/v1/aliases": aliases,

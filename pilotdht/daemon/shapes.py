@@ -76,12 +76,21 @@ class ContactsShape(TypedDict):
     peers: list[ContactShape]
 
 
+class RoadShape(TypedDict):
+    """Which road is taken: ``direct`` or ``relayed``, and then by whom."""
+
+    road: str
+    relay: str | None
+
+
 class ConnectionShape(TypedDict):
     """One live tunnel."""
 
     address: str
     hostname: str
     endpoint: str
+    road: str
+    relay: str | None
     is_outgoing: bool
     is_trusted: bool
     rtt_s: float | None
@@ -97,11 +106,55 @@ class ConnectionsShape(TypedDict):
     connections: list[ConnectionShape]
 
 
+class NatShape(TypedDict):
+    """What is in front of a node in one address family; ``mapping`` and ``filtering`` as in RFC 4787."""
+
+    mapping: str
+    filtering: str
+    are_ports_kept: bool | None
+    public: str | None
+    public_host: str | None
+    samples: int
+    prefixes: int
+    confidence: float
+
+
+class FindingShape(TypedDict):
+    """One thing that was found out; ``severity`` is good, notice, warning or error."""
+
+    code: str
+    severity: str
+    sentence: str
+    advice: str
+
+
+class ServerShape(TypedDict):
+    """A node through which this one can be called."""
+
+    address: str
+    endpoint: str
+
+
+class NetCheckShape(TypedDict):
+    """Where a node stands in the network."""
+
+    own_addresses: list[str]
+    ipv4: NatShape
+    ipv6: NatShape
+    is_server: bool
+    port_mapping: str
+    mapped: str | None
+    servers: list[ServerShape]
+    findings: list[FindingShape]
+
+
 class PingShape(TypedDict):
     """One round trip."""
 
     address: str
     rtt_s: float
+    road: str
+    relay: str | None
 
 
 class TraceShape(TypedDict):
@@ -113,6 +166,8 @@ class TraceShape(TypedDict):
     resolve_s: float
     endpoints: list[str]
     endpoint: str
+    road: str
+    relay: str | None
     dial_s: float
     rtt_s: float
 
@@ -122,6 +177,8 @@ class TunnelShape(TypedDict):
 
     address: str
     endpoint: str
+    road: str
+    relay: str | None
     setup_s: float
     rtt_s: float
 

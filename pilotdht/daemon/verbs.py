@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from pilotdht.daemon.group_verbs import GroupVerbs, QueryVerbs
 from pilotdht.identity.address import Address
 from pilotdht.names.peer import Peer
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, NodeInfo, PeerInfo, Trace
 from pilotdht.trust.book import TrustEntry
 from pilotdht.tunnel.byte_stream import ByteStream
 
@@ -26,6 +26,10 @@ class NodeVerbs(GroupVerbs, QueryVerbs, Protocol):
 
     def info(self) -> NodeInfo:
         """Return what the node tells about itself."""
+        ...
+
+    def netcheck(self) -> NetCheck:
+        """Return where the node stands in the network."""
         ...
 
     def peers(self) -> Sequence[PeerInfo]:

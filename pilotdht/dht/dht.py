@@ -64,6 +64,7 @@ class Dht:
         scope: TaskScope,
         network: int = 0,
         is_reachable: Callable[[], bool] = bool,
+        is_translated: Callable[[], bool] = bool,
     ) -> None:
         """Make it; :meth:`start` begins to serve.
 
@@ -76,6 +77,7 @@ class Dht:
             scope: owner of the background work.
             network: the mesh that records must belong to.
             is_reachable: whether independent peers have reached us unasked.
+            is_translated: whether peers see us at an address that is not ours: a NAT stands in between.
         """
         own_id = keys.node_id
         self.table = RoutingTable(own_id, config, PrefixRule(are_private_exempt=config.are_private_prefixes_exempt))
@@ -92,6 +94,7 @@ class Dht:
         self._metrics = metrics
         self._scope = scope
         self._is_reachable = is_reachable
+        self._is_translated = is_translated
         self._role = Role(config.mode)
         self._prefixes = PrefixRule(are_private_exempt=True)
         self._reads = SharedReads()
@@ -171,7 +174,7 @@ class Dht:
 
     def start(self) -> None:
         """Answer others from now on, and begin the background work; the scope must be open."""
-        self._requester.is_client = self._role.is_client(is_reachable=self._is_reachable())
+        self._requester.is_client = self._is_client()
         self._holder.register()
         self._requester.on_heard(self._heard)
         self._scope.start(self._maintenance.run_pings(), name="pings")
@@ -447,12 +450,20 @@ class Dht:
                 self.store.put(signed, unix_time=self._doors.unix_time(), source=source)
 
     def _heard(self, sender: Sender) -> None:
+        if sender.is_client:
+            self.table.leave(sender.contact.node_id)  # it served before it knew of the NAT in front of it
+            return
         self.table.heard(sender.contact, asyncio.get_running_loop().time())
         self._maintenance.heard(sender)
 
     def _answered(self, answer: Answer) -> None:
         if self._config.mode == "auto":
             self._role.seen(is_public=self._prefixes.of(answer.observed) is not None)
+            if not self._requester.is_client and self._is_translated():
+                self._requester.is_client = self._is_client()  # at once, before others take us for a server
+
+    def _is_client(self) -> bool:
+        return self._role.is_client(is_reachable=self._is_reachable())
 
     def _newcomer(self, contact: Contact) -> None:
         self._has_changed = True
@@ -473,7 +484,7 @@ class Dht:
         if self._has_changed:
             self._measure_mesh()
         self.store.expire(self._doors.unix_time())
-        self._requester.is_client = self._role.is_client(is_reachable=self._is_reachable())
+        self._requester.is_client = self._is_client()
 
     def _count(self, operation: str, result: str, started: float, lookup: Lookup | None) -> None:
         self._metrics.operations[operation, result].inc()

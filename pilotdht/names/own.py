@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES
+from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import (
     MAX_ENDPOINTS,
     MAX_ENTRY_TTL_S,
+    MAX_INTRODUCERS,
     MAX_NODE_TTL_S,
     MAX_RECORD_BYTES,
     MAX_SERVICES,
@@ -45,6 +47,8 @@ class Profile:
     """Where it answers, best first."""
     services: tuple[Service, ...] = ()
     """What it offers, most important first."""
+    introducers: tuple[Contact, ...] = ()
+    """Servers that it is attached to."""
     is_server: bool = False
     """Whether it is reachable from outside."""
     node_ttl_s: int = MAX_NODE_TTL_S
@@ -89,6 +93,7 @@ def node_record(profile: Profile, issued_ms: int) -> NodeRecord:
         tags=profile.tags[:MAX_TAGS],
         endpoints=profile.endpoints[:MAX_ENDPOINTS],
         services=profile.services[:MAX_SERVICES],
+        introducers=profile.introducers[:MAX_INTRODUCERS],
         flags=NodeFlags.SERVER if profile.is_server else NodeFlags.NONE,
     )
     while len(record.body()) + _WRAPPING_BYTES > MAX_RECORD_BYTES:

@@ -8,6 +8,7 @@ from enum import Enum
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
+from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import NodeRecord, Service
 
@@ -55,6 +56,8 @@ class Peer:
     """Whether this node trusts it."""
     source: Source
     """How it was found."""
+    introducers: tuple[Contact, ...] = ()
+    """Servers that hold a live path to it, for when no NAT lets it be reached directly; not shown to other programs."""
 
     @property
     def address(self) -> Address:
@@ -79,4 +82,5 @@ def peer_of(record: NodeRecord, *, source: Source, is_trusted: bool) -> Peer:
         issued_s=record.issued_ms / 1000,
         is_trusted=is_trusted,
         source=source,
+        introducers=record.introducers,
     )

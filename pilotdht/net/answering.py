@@ -22,6 +22,7 @@ from pilotdht.net.metrics import NetMetrics
 from pilotdht.net.outcomes import Deferred, Sender
 from pilotdht.net.reachability import Reachability
 from pilotdht.net.sealing import SealedSender
+from pilotdht.net.switchboard import HIDDEN, is_virtual
 from pilotdht.net.tokens import Purpose, Standing, TokenMint
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.dht_messages import Ping, Pong
@@ -74,7 +75,7 @@ class Answerer:
         self._handlers[kind] = cast("Handler", handler)
 
     def on_heard(self, callback: Callable[[Sender], None]) -> None:
-        """Call ``callback(sender)`` after each request from a validated sender that is not a client."""
+        """Call ``callback(sender)`` after each request from a validated sender."""
         self._on_heard.append(callback)
 
     def store_token(self, sender: Sender) -> bytes:
@@ -98,7 +99,9 @@ class Answerer:
         if handler is None:
             raise BadMessage("request_unserved")
         now = self._now()
-        self._reachability.heard_from(contact, now=now)
+        is_from_outside = not is_virtual(contact.endpoint)
+        if is_from_outside:
+            self._reachability.heard_from(contact, now=now)
         standing = self._mint.check(envelope.token, Purpose.ADDRESS, contact.endpoint, contact.public_key, now=now)
         is_validated = standing is not Standing.NONE
         sender = Sender(contact, is_validated, envelope.flags is Flags.CLIENT)
@@ -119,14 +122,15 @@ class Answerer:
             else:
                 self._reply_untrusted(reply, envelope.request_id, token, contact, limit)
             self._metrics.of_request(type(message)).served += 1
-        if is_validated and not sender.is_client:
+        if is_validated and is_from_outside:
             self._tell(sender)
 
     def _reply_untrusted(
         self, reply: Reply, request_id: bytes, token: bytes, contact: Contact, limit_bytes: int
     ) -> None:
+        seen = HIDDEN if is_virtual(contact.endpoint) else contact.endpoint
         for _ in range(3):  # a shortened list may need a longer header elsewhere, so one cut is not always enough
-            plaintext = Envelope(reply, request_id, self._sender.flags, token, contact.endpoint).encoded()
+            plaintext = Envelope(reply, request_id, self._sender.flags, token, seen).encoded()
             excess_bytes = len(plaintext) - limit_bytes
             if excess_bytes <= 0:
                 self._sender.send(contact, plaintext, self._token_bytes(NONCE_BYTES))

@@ -18,6 +18,12 @@ HELLO = 0x21
 HELLO_REPLY = 0x22
 """Say who lives here."""
 
+RELAYED = 0x23
+"""A whole datagram between two nodes, on its way to or from a relay."""
+
+PUNCH = 0x24
+"""Opens a NAT, or finds out where one is open; says nothing else."""
+
 MAX_DATAGRAM_BYTES = 1200
 """No datagram of ours is longer, so that none is ever cut into fragments."""
 

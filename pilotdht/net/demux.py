@@ -1,8 +1,8 @@
 """Tells the datagrams of the one socket apart by their first byte and hands each to whom it concerns.
 
-All QUIC datagrams of a batch go to their handler at once, so that each link sends once a batch. Everything else passes
-the limit of its source prefix first, before anybody spends cryptography on it, and a handler's error ends with the
-datagram that caused it.
+All QUIC datagrams of a batch go to their handler at once, so that each link sends once a batch; so do relayed ones,
+which are sent on or unpacked, unopened. Everything else passes the limit of its source prefix first, before anybody
+spends cryptography on it, and a handler's error ends with the datagram that caused it.
 
 Source: RFC 9443.
 """
@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from pilotdht.config.net import NetConfig
 from pilotdht.errors import BadMessage
-from pilotdht.net.datagrams import MAX_DATAGRAM_BYTES, QUIC_BIT, HandleDatagram
+from pilotdht.net.datagrams import MAX_DATAGRAM_BYTES, QUIC_BIT, RELAYED, HandleDatagram
 from pilotdht.net.doors import Batch, Receive
 from pilotdht.net.limits import PrefixLimiter
 from pilotdht.net.metrics import NetMetrics
@@ -46,11 +46,16 @@ class Demultiplexer:
             rate_per_s=config.datagrams_per_s, burst=config.datagram_burst, capacity=config.prefixes_tracked
         )
         self._quic: Receive | None = None
+        self._relayed: Receive | None = None
         self._handlers: dict[int, HandleDatagram] = {}
 
     def set_quic_handler(self, handler: Receive | None) -> None:
         """Hand QUIC datagrams to ``handler``, a batch at a time; ``None`` drops them."""
         self._quic = handler
+
+    def set_relayed_handler(self, handler: Receive | None) -> None:
+        """Hand relayed datagrams to ``handler``, a batch at a time, unlimited; ``None`` drops them."""
+        self._relayed = handler
 
     def set_handler(self, first_byte: int, handler: HandleDatagram) -> None:
         """Hand datagrams with this first byte to ``handler``, which may raise ``BadMessage`` to have one counted."""
@@ -61,15 +66,20 @@ class Demultiplexer:
         metrics = self._metrics
         metrics.datagrams_in += len(batch)
         quic: list[tuple[bytes, Endpoint]] = []
+        relayed: list[tuple[bytes, Endpoint]] = []
         for item in batch:
             datagram, endpoint = item
             metrics.bytes_in += len(datagram)
             if datagram and datagram[0] & QUIC_BIT:
                 quic.append(item)
+            elif datagram and datagram[0] == RELAYED:
+                relayed.append(item)
             else:
                 self._receive_own(datagram, endpoint)
         if quic:
-            self._receive_quic(quic)
+            self._hand_over(quic, self._quic, "quic_unserved")
+        if relayed:
+            self._hand_over(relayed, self._relayed, "relayed_unserved")
 
     def _receive_own(self, datagram: bytes, endpoint: Endpoint) -> None:
         try:
@@ -90,16 +100,16 @@ class Demultiplexer:
             self._metrics.handler_failures += 1
             _logger.exception("datagram handler failed", extra={"endpoint": str(endpoint)})
 
-    def _receive_quic(self, batch: Batch) -> None:
-        if self._quic is None:
+    def _hand_over(self, batch: Batch, handler: Receive | None, unserved: str) -> None:
+        if handler is None:
             for _ in batch:
-                self._metrics.drop("quic_unserved")
+                self._metrics.drop(unserved)
             return
         try:
-            self._quic(batch)
+            handler(batch)
         except Exception:
             self._metrics.handler_failures += 1
-            _logger.exception("QUIC handler failed")
+            _logger.exception("handler of a batch failed", extra={"reason": unserved})
 
 
 @lru_cache(_HOSTS_KEPT)

@@ -15,6 +15,7 @@ from pilotdht.net.demux import Demultiplexer
 from pilotdht.net.doors import DatagramSocket, Doors, Receive
 from pilotdht.net.metrics import NetMetrics
 from pilotdht.net.rpc import Rpc
+from pilotdht.net.switchboard import Switchboard
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.seal import SEALED
 
@@ -50,10 +51,13 @@ class NodeSocket:
         self._listen = [listen]
         if preferred_port and listen.port == 0:
             self._listen.insert(0, Endpoint(listen.host, preferred_port))
-        self._metrics = metrics
+        self.metrics = self._metrics = metrics
+        """What is counted."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket: DatagramSocket | None = None
         self._demultiplexer = Demultiplexer(config, metrics, now=self._now)
+        self.switchboard = Switchboard(self._demultiplexer.receive)
+        """Ways to peers that are no addresses."""
         self._demultiplexer.set_handler(SEALED, self.rpc.receive_untrusted)
         self._demultiplexer.set_handler(HELLO, self._hello)
         self._demultiplexer.set_handler(HELLO_REPLY, self.rpc.greeter.receive_reply_untrusted)
@@ -101,12 +105,11 @@ class NodeSocket:
 
     def send(self, datagram: bytes, endpoint: Endpoint) -> None:
         """Send one datagram; never raises, never blocks."""
-        self.rpc.reachability.sent_to(endpoint, now=self._now())
-        self._transmit(datagram, endpoint)
+        self.send_train((datagram,), endpoint)
 
     def send_train(self, datagrams: Sequence[bytes], endpoint: Endpoint) -> None:
-        """Send several datagrams to one endpoint, in one system call where the kernel can."""
-        if self._socket is not None:
+        """Send several datagrams to one endpoint, in one system call where the kernel can; never raises or blocks."""
+        if self._socket is not None and not self.switchboard.carry(datagrams, endpoint):
             self._metrics.datagrams_out += len(datagrams)
             self._metrics.bytes_out += sum(map(len, datagrams))
             self.rpc.reachability.sent_to(endpoint, now=self._now())
@@ -116,12 +119,16 @@ class NodeSocket:
         """Hand QUIC datagrams to ``handler``, all of one readiness event at a time; ``None`` drops them."""
         self._demultiplexer.set_quic_handler(handler)
 
+    def set_relayed_handler(self, handler: Receive | None) -> None:
+        """Hand relayed datagrams to ``handler``, all of one readiness event at a time; ``None`` drops them."""
+        self._demultiplexer.set_relayed_handler(handler)
+
     def set_handler(self, first_byte: int, handler: HandleDatagram) -> None:
         """Hand datagrams of another kind to ``handler``; it may raise ``BadMessage`` to have one counted."""
         self._demultiplexer.set_handler(first_byte, handler)
 
     def _transmit(self, datagram: bytes, endpoint: Endpoint) -> None:
-        if self._socket is not None:
+        if self._socket is not None and not self.switchboard.carry((datagram,), endpoint):
             self._metrics.datagrams_out += 1
             self._metrics.bytes_out += len(datagram)
             self._socket.send(datagram, endpoint)

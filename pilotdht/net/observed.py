@@ -7,7 +7,8 @@ loopback and private ranges: their keys, as a laboratory has one prefix). Bounde
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from pilotdht.config.net import NetConfig
 from pilotdht.identity.ids import PublicKey
@@ -16,11 +17,25 @@ from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 
 
-class _Report:
-    __slots__ = ("expires_at", "group", "seen")
+class Sighting(NamedTuple):
+    """One peer's newest word about our endpoint."""
 
-    def __init__(self, seen: Endpoint, group: str | bytes, expires_at: float) -> None:
+    seen: Endpoint
+    """Where our datagram came from, as it says."""
+    reporter: Endpoint
+    """Where the peer that says it was asked."""
+    group: str | bytes
+    """What makes the peer independent of others: :func:`pilotdht.net.prefixes.group_of`."""
+    said_at: float
+    """When it said so last, in the time of the loop."""
+
+
+class _Report:
+    __slots__ = ("expires_at", "group", "reporter", "seen")
+
+    def __init__(self, seen: Endpoint, reporter: Endpoint, group: str | bytes, expires_at: float) -> None:
         self.seen = seen
+        self.reporter = reporter
         self.group = group
         self.expires_at = expires_at
 
@@ -40,15 +55,17 @@ class ObservedEndpoints:
     def reported(self, reporter: Contact, seen: Endpoint, *, now: float) -> None:
         """Take in that ``reporter``, asked by us, saw our datagram come from ``seen``."""
         reports, key = self._reports, reporter.public_key
-        group, expires_at = group_of(reporter.endpoint.host, key), now + self._lifetime_s
+        endpoint = reporter.endpoint
+        group, expires_at = group_of(endpoint.host, key), now + self._lifetime_s
         report = reports.get(key)
         if report is None:
-            reports[key] = _Report(seen, group, expires_at)
+            reports[key] = _Report(seen, endpoint, group, expires_at)
             if len(reports) > self._capacity:
                 reports.popitem(last=False)
         else:
             reports.move_to_end(key)
             report.expires_at = expires_at
+            report.reporter = endpoint
             is_same = report.seen == seen and report.group == group
             if is_same and self._candidates is not None and len(self._candidates) == 1:
                 return  # with two candidates the order may have changed
@@ -58,9 +75,7 @@ class ObservedEndpoints:
 
     def candidates(self, *, now: float) -> tuple[tuple[Endpoint, int], ...]:
         """Return each endpoint reported, with how many independent peers name it: most first, then by first report."""
-        while self._reports and next(iter(self._reports.values())).expires_at <= now:
-            self._reports.popitem(last=False)
-            self._candidates = None
+        self._expire(now)
         if self._candidates is None:
             groups: dict[Endpoint, dict[str | bytes, None]] = {}
             for report in self._reports.values():
@@ -76,9 +91,26 @@ class ObservedEndpoints:
                 return seen if count >= self._agreement else None
         return None
 
+    def forget(self) -> None:
+        """Forget all words: they are about an address that this node has left."""
+        self._reports.clear()
+        self._candidates = None
+        self.on_change()
+
+    def sightings(self, *, now: float) -> Iterator[Sighting]:
+        """Yield the newest word of each peer, the one said last first; to be used up before anything is reported."""
+        self._expire(now)
+        for report in reversed(self._reports.values()):
+            yield Sighting(report.seen, report.reporter, report.group, report.expires_at - self._lifetime_s)
+
     def __len__(self) -> int:
         """Return how many reports are kept."""
         return len(self._reports)
+
+    def _expire(self, now: float) -> None:
+        while self._reports and next(iter(self._reports.values())).expires_at <= now:
+            self._reports.popitem(last=False)
+            self._candidates = None
 
 
 def _ignore() -> None:

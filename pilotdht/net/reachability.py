@@ -24,7 +24,7 @@ class Reachability:
         self._opened_s = config.nat_memory_s
         self._capacity = config.addresses_cached
         self._sent_to: OrderedDict[str | Endpoint, float] = OrderedDict()
-        self._unasked: OrderedDict[str | bytes, float] = OrderedDict()
+        self._unasked: tuple[OrderedDict[str | bytes, float], ...] = (OrderedDict(), OrderedDict())  # IPv4, IPv6
 
     def sent_to(self, endpoint: Endpoint, *, now: float) -> None:
         """Take in that a datagram of ours goes to ``endpoint``."""
@@ -39,15 +39,17 @@ class Reachability:
         sent_at = self._sent_to.get(_opened_by(contact.endpoint))
         if sent_at is not None and now - sent_at < self._opened_s:
             return
-        group = group_of(contact.endpoint.host, contact.public_key)
-        self._unasked[group] = now
-        self._unasked.move_to_end(group)
-        if len(self._unasked) > self._needed:
-            self._unasked.popitem(last=False)
+        host = contact.endpoint.host
+        unasked, group = self._unasked[":" in host], group_of(host, contact.public_key)
+        unasked[group] = now
+        unasked.move_to_end(group)
+        if len(unasked) > self._needed:
+            unasked.popitem(last=False)
 
-    def is_reachable(self, *, now: float) -> bool:
-        """Return whether enough independent peers reached us unasked of late."""
-        recent = sum(heard_at + self._lifetime_s > now for heard_at in self._unasked.values())
+    def is_reachable(self, *, now: float, is_ipv6: bool | None = None) -> bool:
+        """Return whether enough independent peers reached us unasked of late, in one address family or in any."""
+        asked = self._unasked if is_ipv6 is None else (self._unasked[is_ipv6],)
+        recent = sum(heard_at + self._lifetime_s > now for unasked in asked for heard_at in unasked.values())
         return recent >= self._needed
 
 

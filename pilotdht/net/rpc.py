@@ -39,6 +39,7 @@ from pilotdht.net.pending import Deliver, Pending, PendingTable
 from pilotdht.net.reachability import Reachability
 from pilotdht.net.rtt import RecentRoundTrips, Waits, waits_for
 from pilotdht.net.sealing import LEAST_BYTES, PADDED_BYTES, SealedSender
+from pilotdht.net.switchboard import is_virtual
 from pilotdht.wire.contact import Contact, interned
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.envelope import REPLY_OF, Envelope, envelope_untrusted
@@ -255,7 +256,7 @@ class Rpc:
         self._answerer.serve(kind, handler)
 
     def on_heard(self, callback: Callable[[Sender], None]) -> None:
-        """Call ``callback(sender)`` after each request from a validated sender that is not a client."""
+        """Call ``callback(sender)`` after each request from a validated sender."""
         self._answerer.on_heard(callback)
 
     def store_token(self, sender: Sender) -> bytes:
@@ -361,12 +362,14 @@ class Rpc:
         contact, observed = pending.contact, envelope.observed
         assert observed is not None, "the decoder of replies sees to it"
         rtt_s = now - pending.sent[0][1]
-        self.observed.reported(contact, observed, now=now)
+        is_outside = not is_virtual(contact.endpoint)
+        if is_outside:
+            self.observed.reported(contact, observed, now=now)
         self._metrics.of_request(type(pending.message)).answered += 1
         self._metrics.measured(rtt_s)
         is_client = envelope.flags is Flags.CLIENT
         pending.deliver(Answered(contact, Answer(message, observed, rtt_s, contact, is_client)))
-        for reachable in self._on_reachable:
+        for reachable in self._on_reachable if is_outside else ():
             try:
                 reachable(contact, rtt_s)
             except Exception:
@@ -425,7 +428,8 @@ class Rpc:
         if contact.public_key == self._own_key:
             return False
         token = b"" if peer is None else peer.address_token
-        size_bytes = PADDED_BYTES if is_padded or not token else LEAST_BYTES
+        is_roomy = is_padded or (not token and pending.message.wants_room)
+        size_bytes = PADDED_BYTES if is_roomy else LEAST_BYTES
         entropy = self._token_bytes(REQUEST_ID_BYTES + NONCE_BYTES)
         request_id, nonce = entropy[:REQUEST_ID_BYTES], entropy[REQUEST_ID_BYTES:]
         plaintext = Envelope(pending.message, request_id, self._sender.flags, token).encoded(size_bytes=size_bytes)

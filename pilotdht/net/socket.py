@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import logging
 import socket
 import struct
@@ -35,6 +36,7 @@ _ANCILLARY_BYTES = socket.CMSG_SPACE(_GRO_SIZE.size) if hasattr(socket, "CMSG_SP
 _READ_BYTES = 65_536
 _TRAIN_SEGMENTS = 64
 _TRAIN_BYTES = 65_000
+_DISCARD_PORT = 9  # RFC 863; nothing is sent there
 _NO_OFFLOAD = frozenset((errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP))
 
 _logger = logging.getLogger(__name__)
@@ -320,3 +322,20 @@ def _enable_gro(bound: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def local_address(towards: str) -> str | None:
+    """Return the own address that the system sends from to an IP literal; absent when it has no way there.
+
+    Connecting a UDP socket chooses the route and sends nothing. What is no literal has no way: it would be looked up.
+    """
+    family = socket.AF_INET6 if ":" in towards else socket.AF_INET
+    try:
+        socket.inet_pton(family, towards)
+        with socket.socket(family, socket.SOCK_DGRAM) as asking:
+            asking.setblocking(False)
+            asking.connect((towards, _DISCARD_PORT))
+            host = str(asking.getsockname()[0]).partition("%")[0]
+    except (OSError, ValueError):
+        return None
+    return None if ipaddress.ip_address(host).is_unspecified else host

@@ -1,6 +1,7 @@
 """Where a node tells others to find it. Pure.
 
-What the operator said comes first, then what the socket is bound to, then what peers see. A node behind an unspecified
+What the operator said comes first, then the address that the socket is bound to, when it is public: nobody knows
+better. Otherwise what peers see comes before a private address: a NAT stands in between. A node behind an unspecified
 bind does not ask the system for its interfaces: its peers tell it which of its addresses work.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 
+from pilotdht.net.prefixes import is_local
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import MAX_ENDPOINTS
 
@@ -35,4 +37,6 @@ def published_endpoints(
         for endpoint, count in observed
         if count >= agreement or not ipaddress.ip_address(endpoint.host).is_global
     ]
+    if any(is_local(endpoint.host) for endpoint in specific):
+        specific = [*seen, *specific]
     return tuple(dict.fromkeys([*advertised, *(specific or seen)]))[:MAX_ENDPOINTS]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
+from pilotdht.traversal.advice import Finding
+from pilotdht.traversal.behaviour import NatBehaviour
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 
@@ -65,7 +67,9 @@ class ConnectionInfo:
     hostname: str
     """The peer's hostname as last resolved, or empty."""
     endpoint: Endpoint
-    """Where its datagrams go."""
+    """Where its datagrams go: the peer's endpoint, or the relay's."""
+    relay: Address | None
+    """The node that relays to it; absent when its road is direct."""
     is_outgoing: bool
     """Whether this node dialled."""
     is_trusted: bool
@@ -89,7 +93,9 @@ class Connection:
     address: Address
     """The peer's virtual address."""
     endpoint: Endpoint
-    """Where its datagrams go."""
+    """Where its datagrams go: the peer's endpoint, or the relay's."""
+    relay: Address | None
+    """The node that relays to it; absent when its road is direct."""
     setup_s: float
     """What resolving and dialling took; near zero for a tunnel that stood already."""
     rtt_s: float
@@ -111,11 +117,35 @@ class Trace:
     endpoints: tuple[Endpoint, ...]
     """Its published endpoints."""
     endpoint: Endpoint
-    """The endpoint that answered."""
+    """The endpoint that answered: the peer's, or the relay's."""
+    relay: Address | None
+    """The node that relays to it; absent when its road is direct."""
     dial_s: float
     """What the handshake took; zero for a link that stood already."""
     rtt_s: float
     """One measured round trip on the link."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetCheck:
+    """Where the node stands in the network, and what to do about it."""
+
+    own_addresses: tuple[str, ...]
+    """The machine's own addresses towards the Internet, at most one a family."""
+    ipv4: NatBehaviour
+    """What is in front of it over IPv4."""
+    ipv6: NatBehaviour
+    """What is in front of it over IPv6."""
+    is_server: bool
+    """Whether others can reach it without help, as far as is known."""
+    port_mapping: str
+    """How far the mapping of a port by the router is."""
+    mapped: Endpoint | None
+    """What the router says it mapped; absent: nothing."""
+    servers: tuple[tuple[Address, Endpoint], ...]
+    """Nodes through which it can be called."""
+    findings: tuple[Finding, ...]
+    """What there is to say, the worst first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

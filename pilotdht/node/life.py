@@ -157,6 +157,7 @@ class Life:
         self._groups = () if self._state is None else self._state.groups
         self._state = None  # records in it may be large
         rooms.dht.start()
+        rooms.traversal.start()
         rooms.tunnels.listen(WellKnownPort.ECHO, echo)
         rooms.tunnels.listen(WellKnownPort.TRUST, rooms.handshakes.handle)
         rooms.tunnels.listen(WellKnownPort.EVENTS, rooms.bodies.serve_body)
@@ -205,6 +206,7 @@ class Life:
         rooms.handshakes.close()
         await self.mailboxes.close()
         await rooms.tunnels.close_all()
+        await rooms.traversal.stop()
         await self._scope.close()
         await rooms.socket.close()
         rooms.book.close()

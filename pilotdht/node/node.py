@@ -24,17 +24,20 @@ from pilotdht.identity.keys import KeyPair, parse_did
 from pilotdht.identity.names import check_hostname, check_tag
 from pilotdht.names.peer import Peer
 from pilotdht.net.doors import Doors, real_doors
+from pilotdht.net.host import OwnHost
 from pilotdht.net.socket import UdpNetwork
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.net.upnp import upnp_forwarder
+from pilotdht.node.facts import LookupInfo, Message, NodeInfo, PeerInfo
 from pilotdht.node.group_verbs import GroupVerbs
 from pilotdht.node.life import Life
+from pilotdht.node.link_verbs import LinkVerbs
 from pilotdht.node.listener import Listener
 from pilotdht.node.query_verbs import QueryVerbs
 from pilotdht.node.reach import Target
 from pilotdht.node.records import describe_record, record_target
 from pilotdht.node.rooms import Rooms
 from pilotdht.node.state import NodeState
-from pilotdht.node.views import endpoint_of, known_peers, live_connections
+from pilotdht.node.views import known_peers
 from pilotdht.services.echo import measure
 from pilotdht.services.inbox import Letter
 from pilotdht.services.ports import WellKnownPort
@@ -48,7 +51,11 @@ from pilotdht.wire.records import MAX_TAGS
 IDENTITY_FILE = "identity"
 
 
-class Node(GroupVerbs, QueryVerbs):
+def _real_world(config: Config) -> Doors:
+    return real_doors(UdpNetwork(config.net), host=OwnHost(), forwarder=upnp_forwarder())
+
+
+class Node(LinkVerbs, GroupVerbs, QueryVerbs):
     """One agent on the network: found by others, finding others, talking to those that trust it."""
 
     def __init__(
@@ -76,7 +83,7 @@ class Node(GroupVerbs, QueryVerbs):
         self.registry = CollectorRegistry()
         """This node's metrics, from its start on."""
         self._keys = keys if keys is not None else self._own_keys()
-        self._doors = real_doors(UdpNetwork(self.config.net)) if doors is None else doors
+        self._doors = _real_world(self.config) if doors is None else doors
         self._state = state
         self._life: Life | None = None
 
@@ -274,43 +281,6 @@ class Node(GroupVerbs, QueryVerbs):
         async with await self.dial(target, WellKnownPort.ECHO, timeout_s=timeout_s) as stream:
             return await measure(stream, token_bytes=self._doors.token_bytes, timeout_s=timeout_s)
 
-    async def connect(self, target: Target, *, timeout_s: float = 10.0) -> Connection:
-        """Establish the tunnel to a peer, and measure it; needs no trust.
-
-        Raises:
-            PilotError: as :meth:`dial`, except NotTrusted and Refused.
-        """
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        peer, link = await self.rooms.reach.link(target, timeout_s=timeout_s)
-        setup_s = loop.time() - begun
-        rtt_s = await link.ping(timeout_s)
-        return Connection(address=peer.address, endpoint=endpoint_of(link), setup_s=setup_s, rtt_s=rtt_s)
-
-    async def traceroute(self, target: Target, *, timeout_s: float = 10.0) -> Trace:
-        """Return how a peer is reached, step by step.
-
-        Raises:
-            PilotError: as :meth:`connect`.
-        """
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        peer = await self.rooms.reach.peer(target, fresh=True)
-        resolved = loop.time()
-        is_live = self.rooms.tunnels.link_to(peer.public_key) is not None
-        _, link = await self.rooms.reach.link(peer, timeout_s=timeout_s)
-        dialled = loop.time()
-        return Trace(
-            address=peer.address,
-            hostname=peer.hostname,
-            source=peer.source.value,
-            resolve_s=resolved - begun,
-            endpoints=peer.endpoints,
-            endpoint=endpoint_of(link),
-            dial_s=0.0 if is_live else dialled - resolved,
-            rtt_s=await link.ping(timeout_s),
-        )
-
     async def request(
         self, target: Target, message: bytes, *, port: int = WellKnownPort.STDIO, timeout_s: float = 30.0
     ) -> bytes:
@@ -352,18 +322,6 @@ class Node(GroupVerbs, QueryVerbs):
     async def put_back(self, message: Message) -> None:
         """Make a received message the oldest of its port again, because it could not be handed on."""
         await self._running.mailboxes.put_back(message.port, Letter(peer=message.peer, data=message.data))
-
-    def connections(self) -> list[ConnectionInfo]:
-        """Return the live links."""
-        return live_connections(self.rooms, network=self.config.network)
-
-    async def disconnect(self, target: Target) -> bool:
-        """Close the tunnel to a peer; return whether there was one. The next dial opens another."""
-        link = self.rooms.tunnels.link_to(await self._known_key(target))
-        if link is None:
-            return False
-        await link.close()
-        return True
 
     # Trust.
 
@@ -485,6 +443,10 @@ class Node(GroupVerbs, QueryVerbs):
     def _own_keys(self) -> KeyPair:
         folder = self.config.data_dir
         return KeyPair.generate() if folder is None else load_or_create_key_file(folder / IDENTITY_FILE)
+
+    @property
+    def _network(self) -> int:
+        return self.config.network
 
     async def _known_key(self, target: Target) -> PublicKey:
         """Return the key of somebody in the trust book, without asking the network when the book knows."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -60,6 +60,7 @@ class Reach:
         metrics: NodeMetrics,
         remember_s: float,
         key_named: Callable[[str], PublicKey | None] = lambda name: None,
+        endpoints: Callable[[Peer], Awaitable[tuple[Endpoint, ...]]] | None = None,
     ) -> None:
         """Make it.
 
@@ -70,7 +71,9 @@ class Reach:
             metrics: counters.
             remember_s: how long a resolved peer is used without resolving it again.
             key_named: returns whom ``host.org`` means now: who was expelled has lost the name at once.
+            endpoints: returns where to dial a peer, which may be through others; absent: where it says it answers.
         """
+        self._endpoints = _published if endpoints is None else endpoints
         self._key_named = key_named
         self._verified = verified
         self._counts = metrics.resolutions
@@ -148,10 +151,10 @@ class Reach:
             begun = self._loop.time()
             peer = await self.peer(target)
             try:
-                return peer, await self._tunnels.dial(peer.public_key, peer.endpoints, timeout_s=DOUBT_S)
+                return peer, await self._tunnels.dial(peer.public_key, await self._endpoints(peer), timeout_s=DOUBT_S)
             except (Unreachable, TimedOut) as error:
                 peer = await self._doubted(peer, error, begun)
-                return peer, await self._tunnels.dial(peer.public_key, peer.endpoints)
+                return peer, await self._tunnels.dial(peer.public_key, await self._endpoints(peer))
 
     async def stream(
         self,
@@ -174,7 +177,7 @@ class Reach:
             async def attempt(within_s: float | None) -> Stream:
                 return await self._tunnels.open_stream(
                     peer.public_key,
-                    peer.endpoints,
+                    await self._endpoints(peer),
                     port,
                     options=options,
                     traceparent=traceparent,
@@ -192,11 +195,16 @@ class Reach:
         peer = await self.peer(before, fresh=True)
         if peer.endpoints != before.endpoints:
             self._tunnels.drop_silent(peer.public_key, since=begun)
-        if isinstance(error, Unreachable) and peer.endpoints == before.endpoints:
+        is_same = (peer.endpoints, peer.introducers) == (before.endpoints, before.introducers)
+        if isinstance(error, Unreachable) and is_same:
             where = ", ".join(map(str, peer.endpoints)) or "any endpoint"
             raise Unreachable(f"{peer.address} does not answer at {where}") from error
         self.forget_peer(peer.public_key)
         return peer
+
+
+async def _published(peer: Peer) -> tuple[Endpoint, ...]:
+    return peer.endpoints
 
 
 def _text(target: Target) -> str:

@@ -32,12 +32,14 @@ from pilotdht.node.endpoints import published_endpoints
 from pilotdht.node.join import Joiner, parse_seed
 from pilotdht.node.metrics import NodeMetrics
 from pilotdht.node.reach import Reach
+from pilotdht.node.ways import Ways
 from pilotdht.services.ports import WellKnownPort
 from pilotdht.services.query.handlers import Handlers
 from pilotdht.services.query.metrics import QueryMetrics
 from pilotdht.services.query.needs import QueryNeeds
 from pilotdht.services.query.service import QueryService
 from pilotdht.tasks import TaskScope
+from pilotdht.traversal.traversal import Traversal
 from pilotdht.trust.book import TrustBook
 from pilotdht.trust.handshake import Handshakes
 from pilotdht.trust.metrics import TrustMetrics
@@ -52,6 +54,9 @@ from pilotdht.wire.seal import network_salt
 
 LINK_ANSWER_S = 1.0
 """Time for a peer to accept a stream on a link that stands."""
+
+ASKED_AROUND = 8
+"""Contacts that are asked where they see this node when it may have moved."""
 
 DIAL_FOR_TRUST_S = 10.0
 """Time for dialling a peer that a word of trust is owed to."""
@@ -116,6 +121,7 @@ class Rooms:
             scope=scope,
             network=config.network,
             is_reachable=lambda: rpc.reachability.is_reachable(now=self._loop.time()),
+            is_translated=lambda: self.traversal.is_translated(),
         )
         """Records and contacts."""
         self.tunnels = Tunnels(
@@ -129,6 +135,26 @@ class Rooms:
         )
         """Links to peers."""
         self.socket.set_quic_handler(self.tunnels.datagrams_received)
+        self.traversal = Traversal(
+            keys,
+            socket=self.socket,
+            doors=doors,
+            listen=config.listen,
+            config=config.traversal,
+            relay=config.relay,
+            roads=config.roads,
+            registry=registry,
+            scope=scope,
+            servers_near=self._servers_near,
+            own_endpoints=self.endpoints,
+            is_trusted=self._is_trusted,
+            ask_around=self._ask_around,
+            on_change=lambda: self.announcer.look(),
+        )
+        """Ways to peers behind NATs, and to this node."""
+        self.tunnels.watch_roads(self.traversal.roads)
+        self.tunnels.on_link_up(self.traversal.roads.link_up)
+        self.tunnels.on_link_down(self.traversal.roads.link_down)
         self.resolver = Resolver(
             records=self.dht, known=self.book, unix_time=doors.unix_time, network=config.network, fellows=self
         )
@@ -140,11 +166,15 @@ class Rooms:
             metrics=self.metrics,
             remember_s=config.resolve_cache_s,
             key_named=self.key_named,
+            endpoints=Ways(
+                caller=self.traversal.roads, tunnels=self.tunnels, own_endpoints=self.endpoints, scope=scope
+            ).endpoints,
         )
         """From names to links."""
         self.announcer = Announcer(dht=self.dht, profile=self.profile)
         """From what the node is to what the mesh knows of it."""
-        rpc.observed.on_change = rpc.on_role = self.announcer.look
+        rpc.observed.on_change = self.announcer.look
+        rpc.on_role = self._role_changed
         self.joiner = Joiner(
             seeds=[parse_seed(text) for text in config.bootstrap],
             mesh=self.dht,
@@ -233,8 +263,9 @@ class Rooms:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """Return where others are told to find this node, best first."""
         observed = self.socket.rpc.observed.candidates(now=self._loop.time())
+        mapped = self.traversal.mapped_endpoint()
         return published_endpoints(
-            advertised=self._config.advertise,
+            advertised=self._config.advertise if mapped is None else (*self._config.advertise, mapped),
             bound=self.socket.local_endpoints,
             observed=observed,
             agreement=self._config.net.observed_agreement,
@@ -249,10 +280,25 @@ class Rooms:
             hostname=hostname,
             tags=tags,
             endpoints=self.endpoints(),
+            introducers=self.traversal.introducers,
             is_server=not self.socket.rpc.is_client,
             node_ttl_s=self._config.dht.node_ttl_s,
             entry_ttl_s=self._config.dht.entry_ttl_s,
         )
+
+    def _role_changed(self) -> None:
+        self.announcer.look()
+        self.traversal.look()
+
+    async def _servers_near(self) -> list[Contact]:
+        """Return servers near this node in the key space: others look for it there anyway."""
+        found = await self.dht.find_node(self._keys.node_id, limit=self._config.dht.bucket_size)
+        return list(found.contacts)
+
+    async def _ask_around(self) -> None:
+        """Ask some contacts whether they are there: each says where it sees us."""
+        contacts = self.dht.table.nearest(self._keys.node_id, self._config.net.observed_reports)
+        await self.dht.verify(contacts[:ASKED_AROUND])
 
     def _verified_endpoint(self, peer: PublicKey) -> Endpoint | None:
         known = self.dht.table.find(node_id_of(peer))

@@ -29,11 +29,13 @@ def known_peers(rooms: Rooms, *, network: int) -> list[PeerInfo]:
 def live_connections(rooms: Rooms, *, network: int) -> list[ConnectionInfo]:
     """Return the live links, with addresses of a mesh."""
     now = asyncio.get_running_loop().time()
+    roads = ((link, road_of(rooms, link, network=network)) for link in rooms.tunnels.links())
     return [
         ConnectionInfo(
             address=Address.of_public_key(link.peer_key, network=network),
             hostname=rooms.book.entry(link.peer_key).hostname or rooms.reach.hostname_of(link.peer_key),
-            endpoint=endpoint_of(link),
+            endpoint=endpoint,
+            relay=relay,
             is_outgoing=link.is_dialled,
             is_trusted=rooms.book.is_trusted(link.peer_key),
             rtt_s=link.rtt_s,
@@ -42,16 +44,18 @@ def live_connections(rooms: Rooms, *, network: int) -> list[ConnectionInfo]:
             streams=link.stream_count,
             age_s=now - (link.up_at or now),
         )
-        for link in rooms.tunnels.links()
+        for link, (endpoint, relay) in roads
     ]
 
 
-def endpoint_of(link: Link) -> Endpoint:
-    """Return where a link's datagrams go.
+def road_of(rooms: Rooms, link: Link, *, network: int) -> tuple[Endpoint, Address | None]:
+    """Return where a link's datagrams go, and the relay that they go through; absent when the road is direct.
 
     Raises:
         NodeClosed: the link ended.
     """
     if link.endpoint is None:
         raise NodeClosed("the link ended")
-    return link.endpoint
+    relay = rooms.traversal.relay_of(link.endpoint)
+    address = None if relay is None else Address.of_public_key(relay.public_key, network=network)
+    return rooms.traversal.place_of(link.endpoint), address

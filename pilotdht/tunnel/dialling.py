@@ -9,6 +9,7 @@ Source: RFC 8305, section 5.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -58,16 +59,18 @@ class Dial:
         self._stagger_s = stagger_s
         self._timeout_s = timeout_s
         self._endpoints: dict[Endpoint, None] = {}  # tried ones stay, so that none is tried twice
-        self._next = 0
+        self._untried: deque[Endpoint] = deque()
         self._attempts: list[tuple[Endpoint, Link]] = []
         self._failures: list[str] = []
         self._more: asyncio.Future[None] | None = None
         self.add(endpoints)
 
     def add(self, endpoints: Iterable[Endpoint]) -> None:
-        """Try these as well."""
-        self._endpoints.update(dict.fromkeys(endpoints))
-        if self._more is not None and not self._more.done() and self._next < len(self._endpoints):
+        """Try these as well, before others that were not tried yet: what was found out last is the best guess."""
+        new = [endpoint for endpoint in dict.fromkeys(endpoints) if endpoint not in self._endpoints]
+        self._endpoints.update(dict.fromkeys(new))
+        self._untried.extendleft(reversed(new))
+        if new and self._more is not None and not self._more.done():
             self._more.set_result(None)
 
     def on_link_up(self, link: Link) -> None:
@@ -95,18 +98,17 @@ class Dial:
 
     async def _race(self) -> None:
         while not self.outcome.done():
-            if self._next < len(self._endpoints):
-                endpoint = list(self._endpoints)[self._next]
-                self._next += 1
+            if self._untried:
+                endpoint = self._untried.popleft()
                 self._attempts.append((endpoint, self._start(self.public_key, endpoint)))
-            if not self._attempts and self._next >= len(self._endpoints):
+            if not self._attempts and not self._untried:
                 return
             waiting: list[asyncio.Future[Any]] = [link.settled for _, link in self._attempts]
             self._more = asyncio.get_running_loop().create_future()
             waiting += [self.outcome, self._more]
             await asyncio.wait(
                 waiting,
-                timeout=self._stagger_s if self._next < len(self._endpoints) else None,
+                timeout=self._stagger_s if self._untried else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             self._note_failures()

@@ -23,7 +23,7 @@ from pilotdht.net.doors import Doors
 from pilotdht.net.limits import PrefixLimiter
 from pilotdht.net.prefixes import is_loopback, prefix_of
 from pilotdht.tunnel.link import Link
-from pilotdht.tunnel.link_roles import LinkOwner
+from pilotdht.tunnel.link_roles import LinkOwner, RoadWatcher
 from pilotdht.tunnel.metrics import TunnelMetrics
 from pilotdht.tunnel.quic.connection import NodeConnection
 from pilotdht.tunnel.quic.events import CloseCause, CloseCode, ConnectionClosed
@@ -47,6 +47,8 @@ MAX_PREFIXES = 4096
 """Source prefixes remembered at once; the others share one bucket."""
 TICK_S = 2e-6
 """A timer fires this much after its deadline, never at it: see :mod:`pilotdht.tunnel.quic.connection`."""
+DOUBTED_PROBES = 2
+"""Probes in a row that were not answered, from which a road is doubted: a lost one is no reason."""
 RETIRED_IDS_KEPT = 8
 """Ids of a link that stay routed after they were retired: packets on their way are no reason for a reset."""
 
@@ -77,6 +79,8 @@ class TunnelEndpoint:
         on_up: Callable[[Link], None],
         on_down: Callable[[Link], None],
     ) -> None:
+        self.road_watcher: RoadWatcher | None = None
+        """Decides along which roads links go; absent: each goes where its handshake went, or where QUIC moves it."""
         self._loop = asyncio.get_running_loop()
         self._config = config
         self._metrics = metrics
@@ -151,12 +155,12 @@ class TunnelEndpoint:
                 link = self._receive_unrouted(datagram, endpoint, now)
                 if link is None:
                     continue
-            elif link.dialled_key is not None and endpoint != link.endpoint:
-                metrics.dropped["moved"] += 1  # a server that moved is dialled anew (RFC 9000, section 9)
-                continue
             else:
                 try:
-                    link.connection.receive_datagram(datagram, endpoint, now)
+                    if endpoint == link.endpoint and link.road is None:
+                        link.connection.receive_datagram(datagram, endpoint, now)
+                    elif not self._receive_by_another_road(link, datagram, endpoint, now):
+                        continue
                 except Exception as error:  # noqa: BLE001 - logged; one link must never stop the node
                     self._fail(link, error)
                     continue
@@ -245,6 +249,27 @@ class TunnelEndpoint:
         (metrics.links_dialled if link.is_dialled else metrics.links_accepted).dec()
         metrics.links_closed[closed.cause.value].inc()
         self._on_down(link)
+
+    # Roads.
+
+    def _receive_by_another_road(self, link: Link, datagram: bytes, endpoint: Endpoint, now: float) -> bool:
+        """Take in a datagram that did not come from where the handshake went; return whether it was taken in.
+
+        Without a watcher QUIC's own rules hold: who dialled may move, and its new path is validated (RFC 9000, section
+        9). With one, QUIC is not told of roads, and only the watcher changes where we send.
+        """
+        connection, watcher = link.connection, self.road_watcher
+        if watcher is None and link.is_dialled:
+            self._metrics.dropped["moved"] += 1
+            return False
+        if watcher is None or not (link.is_up or link.is_dialled):
+            connection.receive_datagram(datagram, endpoint, now)
+            return True
+        newest = connection.newest_received if link.is_up else None
+        connection.receive_datagram(datagram, connection.get_peer_address(), now)
+        if newest is not None and endpoint != link.endpoint and connection.newest_received > newest:
+            watcher.astray(link, endpoint)
+        return True
 
     # Strangers.
 
@@ -351,7 +376,7 @@ class TunnelEndpoint:
         connection.deliver(link)
         link.after_receive()
         for datagrams, endpoint in connection.trains(now):
-            link.bytes_out += self._send(datagrams, endpoint)
+            link.bytes_out += self._send(datagrams, link.road or endpoint)
         connection.deliver(link)  # connection ids that were just announced
         if link not in self._links:
             return
@@ -391,6 +416,8 @@ class TunnelEndpoint:
                 self._set_timer(link, now)
                 return
             link.connection.fire(now)
+            if link.is_up and self.road_watcher is not None and link.connection.unanswered_probes >= DOUBTED_PROBES:
+                self.road_watcher.in_doubt(link)
             self._serve(link, now)
         except Exception as error:  # noqa: BLE001 - logged; one link must never stop the node
             self._fail(link, error)

@@ -51,6 +51,7 @@ class Link:
         "owner",
         "reset_token",
         "retired_ids",
+        "road",
         "settled",
         "surplus_since",
         "timer",
@@ -108,6 +109,8 @@ class Link:
         """Kept by the endpoint."""
         self.reset_token: bytes | None = None
         """Kept by the endpoint."""
+        self.road: Endpoint | None = None
+        """Where datagrams go since the link was moved; absent: where the handshake went."""
         self._config = config
         self._state = LinkState.CONNECTING
         self._closed: ConnectionClosed | None = None
@@ -153,7 +156,7 @@ class Link:
     @property
     def endpoint(self) -> Endpoint | None:
         """Where the peer is at the moment, or ``None`` when nothing was received."""
-        endpoint: Endpoint | None = self.connection.get_peer_address()
+        endpoint: Endpoint | None = self.road or self.connection.get_peer_address()
         return endpoint
 
     @property
@@ -281,6 +284,13 @@ class Link:
             self.connection.close_with(code, text)
             self.driver.touch(self)
             self.connection.deliver(self)
+
+    def move(self, endpoint: Endpoint) -> None:
+        """Send along a road that is new, or has changed; the peer is proven to be there, and QUIC does not notice."""
+        if self.is_up:
+            self.road = endpoint
+            self.connection.begin_path()
+            self._send_ping(None)
 
     def drain(self, now: float) -> None:
         """Prefer another link to the peer from now on."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from pilotdht.tunnel.header import Answer, StreamHeader
 from pilotdht.tunnel.quic.events import ConnectionClosed
 from pilotdht.tunnel.stream import Stream
+from pilotdht.wire.endpoint import Endpoint
 
 if TYPE_CHECKING:  # a link is made with these
     from pilotdht.tunnel.link import Link
@@ -32,6 +33,16 @@ class LinkDriver(Protocol):
 
     def on_link_closed(self, link: Link, closed: ConnectionClosed) -> None:
         """The link is of no more use."""
+
+
+class RoadWatcher(Protocol):
+    """Decides along which road a link's datagrams go."""
+
+    def astray(self, link: Link, endpoint: Endpoint) -> None:
+        """A datagram that only the peer can have sent came from elsewhere than where we send."""
+
+    def in_doubt(self, link: Link) -> None:
+        """What was sent was asked after several times, and not answered."""
 
 
 class LinkOwner(Protocol):

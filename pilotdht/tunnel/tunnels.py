@@ -21,6 +21,7 @@ from pilotdht.tunnel.dialling import Dial
 from pilotdht.tunnel.endpoint import SendTrain, TunnelEndpoint
 from pilotdht.tunnel.header import Answer, OptionValue, StreamHeader
 from pilotdht.tunnel.link import Link
+from pilotdht.tunnel.link_roles import RoadWatcher
 from pilotdht.tunnel.listeners import Listeners, Message, MessageBox, StreamHandler
 from pilotdht.tunnel.metrics import TunnelMetrics
 from pilotdht.tunnel.peers import PeerLinks
@@ -140,6 +141,10 @@ class Tunnels:
     def on_link_down(self, callback: LinkCallback) -> None:
         """Call ``callback`` with each link that was up and ended; :meth:`link_to` says whether another one stays."""
         self._down_callbacks.append(callback)
+
+    def watch_roads(self, watcher: RoadWatcher) -> None:
+        """Let ``watcher`` decide along which roads links go."""
+        self._endpoint.road_watcher = watcher
 
     # Dialling.
 

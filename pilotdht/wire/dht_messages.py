@@ -61,6 +61,7 @@ class Ping(Request):
     """Ask whether the peer is there."""
 
     code: ClassVar[int] = 1
+    wants_room: ClassVar[bool] = False
 
     def fields(self) -> list[object]:
         """Return the fields in wire order."""

@@ -17,6 +17,10 @@ PACKED_IPV6_BYTES = 18
 REMEMBERED = 16_384
 """Endpoints that are packed, and unpacked, only once: tokens and replies name the same ones over and over. 3 MB."""
 
+DISCARD_PREFIX = "100::"
+"""Addresses that are never routed (100::/64, RFC 6666): nobody outside can be there."""
+
+_DISCARD_BYTES = socket.inet_pton(socket.AF_INET6, DISCARD_PREFIX)[:8]
 _MAPPED_PREFIX = b"\0" * 10 + b"\xff\xff"
 
 
@@ -53,7 +57,7 @@ def unpack_endpoint_untrusted(data: object) -> Endpoint:
     """Read what :meth:`Endpoint.packed` writes.
 
     Raises:
-        BadMessage: wrong type or length, port 0, a mapped IPv4 address, an unspecified or multicast address.
+        BadMessage: wrong type or length, port 0, a mapped IPv4 address, an unspecified, multicast or discard-only one.
     """
     if type(data) is not bytes or len(data) not in (PACKED_IPV4_BYTES, PACKED_IPV6_BYTES):
         raise BadMessage("endpoint")
@@ -71,7 +75,8 @@ def _unpacked_untrusted(data: bytes) -> Endpoint:
             raise BadMessage("endpoint_address")
         return Endpoint(socket.inet_ntop(socket.AF_INET, data[:4]), port)
     address = data[:16]
-    if address[0] == 0xFF or address[:12] == _MAPPED_PREFIX or address == b"\0" * 16:
+    is_nowhere = address == b"\0" * 16 or address[:8] == _DISCARD_BYTES
+    if address[0] == 0xFF or address[:12] == _MAPPED_PREFIX or is_nowhere:
         raise BadMessage("endpoint_address")
     return Endpoint(socket.inet_ntop(socket.AF_INET6, address), port)
 

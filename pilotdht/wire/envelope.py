@@ -5,8 +5,7 @@ A sealed datagram's plaintext is ``length (2 bytes) | msgpack list | zero paddin
 * request: ``[type, request id, flags, address token, …fields]``
 * reply: ``[type, request id, flags, observed endpoint, address token, …fields]``
 
-Every request is idempotent, which is the rule against replays. Types 7 and 8 are kept for introductions between nodes
-behind NATs.
+Every request is idempotent, which is the rule against replays.
 
 Invariant: decoding what was encoded gives an equal value; nothing but :class:`BadMessage` leaves a decoder.
 """
@@ -59,6 +58,7 @@ from pilotdht.wire.gossip_messages import (
 )
 from pilotdht.wire.message import REQUEST_ID_BYTES, Flags, Message, Reply, Request, token_untrusted
 from pilotdht.wire.renewal_messages import Renew, Renewed
+from pilotdht.wire.traversal_messages import Attach, Attached, Call, Called, HangUp, Meet, Met, Ring, Rung
 
 _LENGTH_BYTES = 2
 _FLAGS = (Flags.NONE, Flags.CLIENT)
@@ -84,6 +84,11 @@ REPLY_OF: dict[type[Request], type[Reply] | None] = {
     Neighbour: Neighbourhood,
     Walk: None,
     Relink: None,
+    Attach: Attached,
+    Call: Called,
+    Ring: Rung,
+    Meet: Met,
+    HangUp: None,
 }
 """What answers each type of request; ``None``: nothing does."""
 

@@ -51,6 +51,8 @@ class Request(Message):
     """Base of messages that ask."""
 
     __slots__ = ()
+    wants_room: ClassVar[bool] = True
+    """Whether it is padded to the longest datagram as long as an answer may be no longer than it is."""
 
 
 class Reply(Message):

@@ -134,7 +134,8 @@ def test_interrupted_reader_tells_how_many_there_were(mesh: list[Agent]) -> None
 def test_program_answers_a_group(mesh: list[Agent]) -> None:
     """It reads the question, knows who asks, and its answer comes back in parts; members are told what it can."""
     alpha, beta, gamma = mesh
-    script = 'printf "%s for %s in %s" "$(tr a-z A-Z)" $PILOTDHT_QUESTION_HOSTNAME $PILOTDHT_QUESTION_GROUP'
+    shout = 'set -e; read -r question; printf "%s" "$question" | tr a-z A-Z'
+    script = f"{shout}; printf ' for %s in %s' $PILOTDHT_QUESTION_HOSTNAME $PILOTDHT_QUESTION_GROUP"
     serve = ["serve", "query", "--group", "research", "--can", "shouting"]
     with alpha.beside("--json", *serve, "--exec", script) as process:
         assert {"capability": "shouting", "group": "research", "most": 8} == next_of(process)["serving"]

@@ -294,6 +294,7 @@ def test_tables_fill_without_traffic_of_users_and_without_lookups() -> None:
 
     async def scenario() -> None:
         async with VirtualMesh(60, dht=config) as mesh:
+            assert mesh.dht_metrics is not None
             before = sum(len(node.dht.table) for node in mesh.nodes)
             lookups = mesh.dht_metrics.operations["refresh", "done"].value
             await asyncio.sleep(2 * 3600)

@@ -14,12 +14,15 @@ from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey, node_id_of
 from pilotdht.identity.keys import KeyPair, did_of
 from pilotdht.names.peer import Peer, Source
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NodeInfo, PeerInfo, Trace
+from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, NodeInfo, PeerInfo, Trace
+from pilotdht.traversal.advice import Finding, Severity
+from pilotdht.traversal.behaviour import Filtering, NatBehaviour
 from pilotdht.trust.book import TrustEntry
 from pilotdht.trust.standing import Standing
 from pilotdht.trust.states import TrustState
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.traversal_messages import NatMapping
 from tests.support.fake_groups import FakeGroups
 
 OWN = KeyPair.from_seed(b"\1" * 32)
@@ -114,6 +117,8 @@ class FakeNode(FakeGroups):
         self.dialled: list[FakeStream] = []
         """The peer's ends of dialled streams."""
         self.entries: dict[str, TrustEntry] = {}
+        self.relay: Address | None = None
+        """Who relays to the one peer; absent: nobody."""
 
     async def _ask(self, target: str) -> None:
         if self.is_stuck:
@@ -145,6 +150,33 @@ class FakeNode(FakeGroups):
             version="0.1.0",
         )
 
+    def netcheck(self) -> NetCheck:
+        """Return fixed facts."""
+        return NetCheck(
+            own_addresses=("192.168.1.2",),
+            ipv4=NatBehaviour(
+                mapping=NatMapping.ENDPOINT_INDEPENDENT,
+                filtering=Filtering.DEPENDENT,
+                are_ports_kept=True,
+                public=THERE,
+                public_host=THERE.host,
+                samples=9,
+                prefixes=4,
+                confidence=0.8,
+            ),
+            ipv6=NatBehaviour(),
+            is_server=False,
+            port_mapping="silent",
+            mapped=None,
+            servers=((ALPHA.address, THERE),),
+            findings=(
+                Finding(code="cone", severity=Severity.GOOD, sentence="Peers can be met directly."),
+                Finding(
+                    code="no_mapping", severity=Severity.WARNING, sentence="No router answers.", advice="Allow PCP."
+                ),
+            ),
+        )
+
     def peers(self) -> Sequence[PeerInfo]:
         """Return one contact."""
         return (PeerInfo(address=ALPHA.address, endpoint=THERE, rtt_s=RTT_S, last_seen_s=2.0),)
@@ -156,6 +188,7 @@ class FakeNode(FakeGroups):
                 address=ALPHA.address,
                 hostname="agent-alpha",
                 endpoint=THERE,
+                relay=self.relay,
                 is_outgoing=True,
                 is_trusted=True,
                 rtt_s=RTT_S,
@@ -235,6 +268,7 @@ class FakeNode(FakeGroups):
             resolve_s=0.002,
             endpoints=(THERE,),
             endpoint=THERE,
+            relay=None,
             dial_s=0.004,
             rtt_s=RTT_S,
         )
@@ -242,7 +276,7 @@ class FakeNode(FakeGroups):
     async def connect(self, target: str, *, timeout_s: float = 10.0) -> Connection:
         """Return fixed facts."""
         await self._ask(target)
-        return Connection(address=ALPHA.address, endpoint=THERE, setup_s=0.005, rtt_s=0.022)
+        return Connection(address=ALPHA.address, endpoint=THERE, relay=None, setup_s=0.005, rtt_s=0.022)
 
     async def disconnect(self, target: str) -> bool:
         """Say that there was a tunnel."""

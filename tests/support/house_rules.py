@@ -20,7 +20,7 @@ LAYERS = (
     ("wire",),
     ("config",),  # settings are endpoints, names and addresses, and nothing on the wire can be set
     ("net",),
-    ("dht", "tunnel"),
+    ("dht", "tunnel", "traversal"),
     ("gossip", "trust", "names"),
     ("services",),
     ("node",),
@@ -39,6 +39,7 @@ SINGLE_DOORS = {
         "simulations/baseline/",
     ),  # the latter runs the stock server to compare with
     "rpcudp": ("simulations/baseline/",),
+    "miniupnpc": ("pilotdht/net/upnp.py",),
 }
 """Libraries that one place alone may import."""
 

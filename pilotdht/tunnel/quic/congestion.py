@@ -78,26 +78,15 @@ class BottleneckControl(QuicCongestionControl):
     def __init__(self, *, max_datagram_size: int) -> None:
         super().__init__(max_datagram_size=max_datagram_size)
         self._packet_bytes = max_datagram_size
-        self.phase = Phase.STARTUP
-        """What it is doing."""
-        self.pacing_rate = STARTUP_GAIN * self.congestion_window / STARTUP_RTT_S
-        """Bytes per second."""
-        self.min_rtt_s = math.inf
-        """Smallest round trip of the last ten seconds."""
-        self._min_rtt_at = 0.0
         self._bandwidths: deque[tuple[int, float]] = deque()  # (round, rate), rates falling
-        self._bandwidth_cap = math.inf
-        self._pacing_gain = STARTUP_GAIN
-        self._window_gain = STARTUP_GAIN
+        self._extras: deque[tuple[int, int]] = deque()
+        self.begin_path()
         self._delivered = 0
         self._delivered_at = 0.0
         self._first_sent_at = 0.0
         self._app_limited_until = 0
         self._round = 0
         self._round_ends_at = 0
-        self._full_bandwidth = 0.0
-        self._full_rounds = 0
-        self._is_pipe_full = False
         self._cycle_index = 0
         self._cycle_at = 0.0
         self._probe_rtt_until = 0.0
@@ -107,7 +96,24 @@ class BottleneckControl(QuicCongestionControl):
         self._round_delivered = 0
         self._epoch_at = 0.0
         self._epoch_acked = 0
-        self._extras: deque[tuple[int, int]] = deque()
+
+    def begin_path(self) -> None:
+        """Know nothing of the path: this is another one (RFC 9000, section 9.4). What is in flight stays counted."""
+        self.phase = Phase.STARTUP
+        """What it is doing."""
+        self.congestion_window = K_INITIAL_WINDOW * self._packet_bytes
+        self.pacing_rate = STARTUP_GAIN * self.congestion_window / STARTUP_RTT_S
+        """Bytes per second."""
+        self.min_rtt_s = math.inf
+        """Smallest round trip of the last ten seconds."""
+        self._min_rtt_at = 0.0
+        self._bandwidths.clear()
+        self._extras.clear()
+        self._bandwidth_cap = math.inf
+        self._pacing_gain = self._window_gain = STARTUP_GAIN
+        self._full_bandwidth = 0.0
+        self._full_rounds = 0
+        self._is_pipe_full = False
 
     @property
     def bandwidth(self) -> float:

@@ -132,6 +132,20 @@ class NodeConnection(FastReceiver):
         return self._loss._rtt_smoothed if self._loss._rtt_initialized else None
 
     @property
+    def newest_received(self) -> int:
+        """Number of the newest packet that the peer sent on the confirmed connection; only its owner makes it grow."""
+        return self._application_space.largest_received_packet
+
+    @property
+    def unanswered_probes(self) -> int:
+        """How often in a row what was sent had to be asked after, in vain."""
+        return self._loss._pto_count
+
+    def begin_path(self) -> None:
+        """Measure round trips and bandwidth anew: datagrams go another way from now on."""
+        self._recovery.begin_path()
+
+    @property
     def peer_reset_token(self) -> bytes | None:
         """The token that a stateless reset from the peer would end with, or ``None`` when it gave none."""
         return self._peer_cid.stateless_reset_token or None

@@ -7,6 +7,7 @@ stream instead of one by one, and a controller of our own is told once an ACK fr
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -79,6 +80,15 @@ class NodeRecovery(QuicPacketRecovery):
         self._packet_threshold = K_PACKET_THRESHOLD
         self._time_threshold = K_TIME_THRESHOLD
         self._taken_for_lost: dict[int, None] = {}
+
+    def begin_path(self) -> None:
+        """Measure anew: packets go another way from now on (RFC 9002, appendix B.1; RFC 9000, section 9.4)."""
+        self._rtt_initialized = False
+        self._rtt_latest = self._rtt_smoothed = self._rtt_variance = 0.0
+        self._rtt_min = math.inf
+        self._pto_count = 0
+        if self.control is not None:
+            self.control.begin_path()
 
     def on_bulk_sent(self, packets: list[BulkPacket], size: int, space: QuicPacketSpace, now: float) -> None:
         """Register packets of equal size that were sent together.

@@ -90,7 +90,8 @@ def test_context_lists_every_verb_and_every_error() -> None:
     assert {str(code) for code in EXIT_CODES} == set(data["exit_codes"])
     assert all(entry["help"] and entry["example"] for entry in data["commands"])
     ping = next(entry for entry in data["commands"] if entry["command"] == "ping")
-    assert {"host", "count", "interval", "timeout"} == {parameter["name"] for parameter in ping["parameters"]}
+    parameters = {parameter["name"] for parameter in ping["parameters"]}
+    assert {"host", "count", "interval", "timeout", "until_direct"} == parameters
     assert {"address", "sent", "received", "replies"} == set(ping["returns"])
     assert __version__ == data["version"]
 
@@ -108,6 +109,7 @@ ONE_SHOT = {
     "set-hostname": "set-hostname x",
     "set-tags": "set-tags x",
     "find": "find agent-alpha",
+    "netcheck": "netcheck",
     "peers": "peers",
     "connections": "connections",
     "ping": "ping agent-alpha",

@@ -63,7 +63,7 @@ def test_ping_as_json_tells_each_reply(run: Run) -> None:
     """One document, however many replies."""
     data = data_of(run("--json", "ping", "agent-alpha", "-c", "2", "-i", "1ms"))
 
-    assert {"address": THEIRS, "sent": 2, "received": 2, "replies": [{"rtt_ms": 38.0}] * 2} == data
+    assert {"address": THEIRS, "sent": 2, "received": 2, "replies": [{"rtt_ms": 38.0, "road": "direct"}] * 2} == data
 
 
 @pytest.mark.parametrize(
@@ -310,3 +310,34 @@ def test_colours_only_when_wanted(run: Run) -> None:
     assert "\x1b" not in run("ping", "agent-alpha").stdout
     assert "\x1b[32m✓" in run("--color", "always", "ping", "agent-alpha").stdout
     assert "\x1b" not in run("ping", "agent-alpha", "--color", "never").stdout
+
+
+def test_ping_until_direct_ends_with_the_first_direct_reply(run: Run) -> None:
+    """It asks no more than it has to."""
+    data = data_of(run("--json", "ping", "agent-alpha", "--until-direct", "-i", "1ms"))
+    assert {"sent": 1, "replies": [{"rtt_ms": 38.0, "road": "direct"}]}.items() <= data.items()
+
+
+def test_ping_until_direct_fails_when_all_replies_are_relayed(run: Run, daemon: FakeDaemon) -> None:
+    """Each reply tells the relay, the failure what to look at."""
+    daemon.node.relay = ALPHA.address
+    result = run("ping", "agent-alpha", "--until-direct", "-c", "2", "-i", "1ms")
+
+    assert 3 == result.exit_code
+    assert 2 == result.stdout.count(f"relayed by {THEIRS}")
+    assert "through a relay only" in result.stderr
+
+
+def test_connections_tell_who_relays(run: Run, daemon: FakeDaemon) -> None:
+    """The endpoint shown is the relay's then."""
+    daemon.node.relay = ALPHA.address
+    assert "via 127.0.0.1:4002" in run("connections").stdout
+
+
+def test_netcheck_tells_nat_servers_and_what_to_do(run: Run) -> None:
+    """The findings stand last, each with its mark."""
+    lines = run("netcheck").stdout.splitlines()
+
+    assert any("mapping endpoint-independent, filtering dependent" in line for line in lines)
+    assert any(line.startswith("! No router answers.") for line in lines)
+    assert "    Allow PCP." == lines[-1]

@@ -22,6 +22,7 @@ TARGET = {"target": "agent-alpha"}
     [
         ("/v1/info", shapes.InfoShape),
         ("/v1/peers", shapes.ContactsShape),
+        ("/v1/netcheck", shapes.NetCheckShape),
         ("/v1/connections", shapes.ConnectionsShape),
         ("/v1/hostnames", shapes.HostnamesShape),
         ("/v1/aliases", shapes.AliasesShape),

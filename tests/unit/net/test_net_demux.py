@@ -41,7 +41,13 @@ def test_demux_mixed_batch_gives_quic_as_one_batch_and_the_rest_singly() -> None
 
 @pytest.mark.parametrize(
     ("datagram", "reason"),
-    [(b"", "empty"), (b"\x00", "unknown_kind"), (b"\x23", "unknown_kind"), (b"\x20" * 1201, "oversized")],
+    [
+        (b"", "empty"),
+        (b"\x00", "unknown_kind"),
+        (b"\x24", "unknown_kind"),
+        (b"\x23", "relayed_unserved"),
+        (b"\x20" * 1201, "oversized"),
+    ],
 )
 def test_demux_datagram_that_is_nothing_is_dropped_by_reason(datagram: bytes, reason: str) -> None:
     """Nothing is dropped without being counted."""

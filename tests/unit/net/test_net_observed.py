@@ -165,3 +165,15 @@ def test_reachability_expires() -> None:
     for number in (1, 2):
         reachability.heard_from(peer(number, f"9.9.{number}.1"), now=0.0)
     assert not reachability.is_reachable(now=100.0)
+
+
+def test_reachability_families_are_told_apart() -> None:
+    """A firewall may stand before one of them; one stranger in each is enough to be reachable at all."""
+    reachability = Reachability(NetConfig())
+    for number, host in ((1, "9.9.1.1"), (2, "2001:db8:2::1")):
+        reachability.heard_from(peer(number, host), now=0.0)
+    found = [reachability.is_reachable(now=0.0, is_ipv6=is_ipv6) for is_ipv6 in (None, False, True)]
+    assert [True, False, False] == found
+    reachability.heard_from(peer(3, "2001:db8:3::1"), now=0.0)
+    found = [reachability.is_reachable(now=0.0, is_ipv6=is_ipv6) for is_ipv6 in (None, False, True)]
+    assert [True, False, True] == found

@@ -1,0 +1,1 @@
+"""Reaching peers behind NATs: where this node stands, servers it is attached to, relays, roads."""
