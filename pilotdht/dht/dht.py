@@ -161,7 +161,7 @@ class Dht:
             requester=requester,
             random=doors.random,
             metrics=metrics,
-            look_up=self._refresh,
+            look_up=partial(self._find_node, limit=None, operation="refresh"),
             rejoin=self.bootstrap,
             on_reunited=self._publisher.reunited,
             on_tick=self._tick,
@@ -174,7 +174,7 @@ class Dht:
 
     def start(self) -> None:
         """Answer others from now on, and begin the background work; the scope must be open."""
-        self._requester.is_client = self._is_client()
+        self._judge_role()
         self._holder.register()
         self._requester.on_heard(self._heard)
         self._scope.start(self._maintenance.run_pings(), name="pings")
@@ -413,7 +413,7 @@ class Dht:
     async def _look_around(self) -> None:
         """Look up the regions beside our own, farthest first: each has half as many nodes as the one before."""
         for shared_bits in range(self._config.join_refreshes):
-            await self._refresh(point_beside(self._own_id, shared_bits, self._doors.random))
+            await self._find_node(point_beside(self._own_id, shared_bits, self._doors.random), None, "refresh")
 
     async def _find_record(self, key: RecordKey, *, signer: PublicKey | None, quorum: int) -> RecordFound:
         started = asyncio.get_running_loop().time()
@@ -432,9 +432,6 @@ class Dht:
         entries, most, lookup = await self._reader.entries(key, limit=most_wanted)
         self._count("get_entries", "found" if entries else "not_found", started, lookup)
         return entries, most
-
-    async def _refresh(self, target: NodeId) -> None:
-        await self._find_node(target, None, "refresh")
 
     async def _take_restored(self) -> None:
         restored, self._restored = self._restored, []
@@ -457,13 +454,12 @@ class Dht:
         self._maintenance.heard(sender)
 
     def _answered(self, answer: Answer) -> None:
-        if self._config.mode == "auto":
-            self._role.seen(is_public=self._prefixes.of(answer.observed) is not None)
-            if not self._requester.is_client and self._is_translated():
-                self._requester.is_client = self._is_client()  # at once, before others take us for a server
+        self._role.seen(is_public=self._prefixes.of(answer.observed) is not None)
+        if not self._requester.is_client and self._is_translated():
+            self._judge_role()  # at once, before others take us for a server
 
-    def _is_client(self) -> bool:
-        return self._role.is_client(is_reachable=self._is_reachable())
+    def _judge_role(self) -> None:
+        self._requester.is_client = self._role.is_client(is_reachable=self._is_reachable())
 
     def _newcomer(self, contact: Contact) -> None:
         self._has_changed = True
@@ -484,7 +480,7 @@ class Dht:
         if self._has_changed:
             self._measure_mesh()
         self.store.expire(self._doors.unix_time())
-        self._requester.is_client = self._is_client()
+        self._judge_role()
 
     def _count(self, operation: str, result: str, started: float, lookup: Lookup | None) -> None:
         self._metrics.operations[operation, result].inc()
