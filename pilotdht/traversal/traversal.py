@@ -46,9 +46,6 @@ PORT_MAP_NONCE_BYTES = 12
 _NONCE_LABEL = b"pilotdht/1 port mapping"
 _UNSPECIFIED = ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
 
-UNREACHED_S = 2.0
-"""A node that nobody has reached for so long after its start looks for servers: those in public are reached sooner."""
-
 
 class Traversal:
     """Serves and is served; :meth:`start` and :meth:`stop` bound its life."""
@@ -149,7 +146,7 @@ class Traversal:
         self._started_at = self._loop.time()
         self._junction.start()
         self._attachments.start()
-        self._scope.start(self._keep_attached(), name="attachments")
+        self._scope.start(self._attachments.run(), name="attachments")
         if self._has_host:
             self._scope.start(self._watcher.run(), name="changes")
             if self._config.is_port_mapping:
@@ -284,10 +281,6 @@ class Traversal:
         behaviour = self.behaviour()
         host = behaviour.public_host
         return host is not None and not is_local(host) and behaviour.mapping is not NatMapping.NONE
-
-    async def _keep_attached(self) -> None:
-        await asyncio.sleep(UNREACHED_S)
-        await self._attachments.run()
 
     def _meeting_points(self) -> tuple[Endpoint, ...]:
         """Return where peers may try to meet this node; behind a random NAT at least at which address."""
