@@ -91,11 +91,14 @@ from pilotdht.wire.traversal_messages import (
     Called,
     CallResult,
     HangUp,
+    KnockFor,
+    Knocking,
     Meet,
     Met,
     NatMapping,
     Ring,
     Rung,
+    SendKnocks,
 )
 
 ALICE = KeyPair.from_seed(bytes(range(32)))
@@ -392,6 +395,9 @@ def traversal_messages() -> dict[str, Message]:
         "met": Met((IPV6,), NatMapping.ADDRESS_AND_PORT_DEPENDENT),
         "met, nothing known": Met(()),
         "hang up": HangUp(channel_id),
+        "send knocks": SendKnocks(),
+        "knocking": Knocking(2),
+        "knock for": KnockFor(Contact(ALICE.public_key, IPV4)),
     }
 
 

@@ -46,6 +46,16 @@ class TraversalConfig(Section):
     )
     """A look that comes later than this by either clock means that the machine slept or the process was stopped."""
 
+    knock_interval_s: float = tunable(
+        600.0, unit="s", low=1.0, high=86_400.0, reason="a router's rules change seldom; six small packets each time"
+    )
+    """How often a node that strangers may not reach has others knock."""
+
+    knock_retry_s: float = tunable(
+        10.0, unit="s", low=0.1, high=3600.0, reason="servers to ask are found within seconds of the start"
+    )
+    """How soon it asks again when there was nobody to ask."""
+
     is_port_mapping: bool = tunable(
         True, reason="a router that maps a port makes a node behind it reachable; most homes have one that can"
     )

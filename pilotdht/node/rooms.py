@@ -96,6 +96,7 @@ class Rooms:
         self._keys = keys
         self._config = config
         self._identity = identity
+        self._random = doors.random
         self._loop = asyncio.get_running_loop()
         self.metrics = NodeMetrics(registry)
         """Counters of names and services."""
@@ -149,6 +150,7 @@ class Rooms:
             own_endpoints=self.endpoints,
             is_trusted=self._is_trusted,
             ask_around=self._ask_around,
+            strangers=self._strangers,
             on_change=lambda: self.announcer.look(),
         )
         """Ways to peers behind NATs, and to this node."""
@@ -294,6 +296,11 @@ class Rooms:
         """Return servers near this node in the key space: others look for it there anyway."""
         found = await self.dht.find_node(self._keys.node_id, limit=self._config.dht.bucket_size)
         return list(found.contacts)
+
+    def _strangers(self, count: int) -> list[Contact]:
+        """Return so many contacts, chosen at random."""
+        known = self.dht.contacts()
+        return [one.contact for one in self._random.sample(known, min(count, len(known)))]
 
     async def _ask_around(self) -> None:
         """Ask some contacts whether they are there: each says where it sees us."""

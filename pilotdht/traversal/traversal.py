@@ -25,6 +25,7 @@ from pilotdht.traversal.advice import Facts
 from pilotdht.traversal.attachments import Attachments
 from pilotdht.traversal.behaviour import NatBehaviour, Standing, judge
 from pilotdht.traversal.changes import Change, ChangeWatcher, Reason
+from pilotdht.traversal.knocking import Knocks
 from pilotdht.traversal.metrics import RoadMetrics
 from pilotdht.traversal.portmap.keeper import PortMapKeeper
 from pilotdht.traversal.portmap.lease import PortMapState
@@ -66,6 +67,7 @@ class Traversal:
         own_endpoints: Callable[[], Sequence[Endpoint]],
         is_trusted: Callable[[PublicKey], bool],
         ask_around: Callable[[], Coroutine[Any, Any, object]],
+        strangers: Callable[[int], Sequence[Contact]],
         on_change: Callable[[], None],
     ) -> None:
         """Make it.
@@ -83,6 +85,7 @@ class Traversal:
             servers_near: returns servers to attach to, the best first.
             own_endpoints: returns where this node is told to be found.
             is_trusted: whether a peer is trusted.
+            strangers: returns so many contacts of the mesh, chosen at random.
             ask_around: asks some peers anything, for what they say of our endpoint.
             on_change: called when the servers that this node is attached to, or what the router maps, have changed.
         """
@@ -127,6 +130,13 @@ class Traversal:
         )
 
         self._ask_around = ask_around
+        self._knocks = Knocks(
+            socket.rpc,
+            config=config,
+            strangers=strangers,
+            servers=lambda: self.introducers,
+            is_wanted=self._is_unreached,
+        )
         self._watcher = ChangeWatcher(doors, config, seen=self._seen, on_change=self._changed)
         self._has_host = doors.host is not None
         self._moved_at: float | None = None
@@ -146,6 +156,8 @@ class Traversal:
         self._started_at = self._loop.time()
         self._junction.start()
         self._attachments.start()
+        self._knocks.start()
+        self._scope.start(self._knocks.run(), name="knocks")
         self._scope.start(self._attachments.run(), name="attachments")
         if self._has_host:
             self._scope.start(self._watcher.run(), name="changes")
@@ -202,6 +214,7 @@ class Traversal:
     def look(self) -> None:
         """Look whether servers are wanted: it may have become known whether others reach this node."""
         self._attachments.hurry()
+        self._knocks.hurry()
 
     def facts(self) -> Facts:
         """Return what is known of this node's place in the network."""
@@ -260,6 +273,7 @@ class Traversal:
             self._moved_at = self._loop.time()
             self._rpc.observed.forget()
         self._attachments.hurry()
+        self._knocks.hurry()
         self._junction.client.renew_all()
         self.roads.moved()
         if self.port_map is not None:

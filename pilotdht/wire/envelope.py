@@ -58,7 +58,20 @@ from pilotdht.wire.gossip_messages import (
 )
 from pilotdht.wire.message import REQUEST_ID_BYTES, Flags, Message, Reply, Request, token_untrusted
 from pilotdht.wire.renewal_messages import Renew, Renewed
-from pilotdht.wire.traversal_messages import Attach, Attached, Call, Called, HangUp, Meet, Met, Ring, Rung
+from pilotdht.wire.traversal_messages import (
+    Attach,
+    Attached,
+    Call,
+    Called,
+    HangUp,
+    KnockFor,
+    Knocking,
+    Meet,
+    Met,
+    Ring,
+    Rung,
+    SendKnocks,
+)
 
 _LENGTH_BYTES = 2
 _FLAGS = (Flags.NONE, Flags.CLIENT)
@@ -89,6 +102,8 @@ REPLY_OF: dict[type[Request], type[Reply] | None] = {
     Ring: Rung,
     Meet: Met,
     HangUp: None,
+    SendKnocks: Knocking,
+    KnockFor: None,
 }
 """What answers each type of request; ``None``: nothing does."""
 

@@ -13,6 +13,7 @@ from typing import ClassVar
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import public_key_untrusted
 from pilotdht.wire.codec import bytes_untrusted, flag_untrusted, integer_untrusted, list_untrusted
+from pilotdht.wire.contact import Contact, contact_untrusted
 from pilotdht.wire.endpoint import Endpoint, unpack_endpoint_untrusted
 from pilotdht.wire.message import Reply, Request, take
 
@@ -26,6 +27,10 @@ MAX_LIFETIME_S = 86_400
 """Longest time for which anybody stays attached without saying so again."""
 
 _PACKED_ENDPOINT_BYTES = {False: 8, True: 20}  # with the header of bytes in msgpack
+
+
+MAX_KNOCKS = 16
+"""No server has more strangers knock for one question."""
 
 
 class CallResult(IntEnum):
@@ -254,6 +259,60 @@ class HangUp(Request):
     def from_fields_untrusted(cls, fields: list[object]) -> HangUp:
         """Return the message with these wire fields."""
         return cls(channel_id_untrusted(take(fields, 1)[0]))
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class SendKnocks(Request):
+    """Ask a server to have others knock here whom the sender never sent anything to."""
+
+    code: ClassVar[int] = 27
+    wants_room: ClassVar[bool] = False
+
+    def fields(self) -> list[object]:
+        """Return the fields in wire order."""
+        return []
+
+    @classmethod
+    def from_fields_untrusted(cls, fields: list[object]) -> SendKnocks:
+        """Return the message with these wire fields."""
+        return cls()
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class Knocking(Reply):
+    """Say how many were told to knock."""
+
+    code: ClassVar[int] = 59
+    may_be_cut: ClassVar[bool] = False
+    count: int
+    """0 when the sender has not shown yet that it receives where it says, or asks too often, or nobody is known."""
+
+    def fields(self) -> list[object]:
+        """Return the fields in wire order."""
+        return [self.count]
+
+    @classmethod
+    def from_fields_untrusted(cls, fields: list[object]) -> Knocking:
+        """Return the message with these wire fields."""
+        return cls(integer_untrusted(take(fields, 1)[0], high=MAX_KNOCKS))
+
+
+@dataclass(slots=True, unsafe_hash=True)
+class KnockFor(Request):
+    """Tell a node to ping another one, which a server has found to be where it says; nobody answers."""
+
+    code: ClassVar[int] = 28
+    contact: Contact
+    """Whom to ping."""
+
+    def fields(self) -> list[object]:
+        """Return the fields in wire order."""
+        return [self.contact.packed()]
+
+    @classmethod
+    def from_fields_untrusted(cls, fields: list[object]) -> KnockFor:
+        """Return the message with these wire fields."""
+        return cls(contact_untrusted(take(fields, 1)[0]))
 
 
 def channel_id_untrusted(value: object) -> bytes:

@@ -12,10 +12,12 @@ from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import PublicKey
 from pilotdht.net.sealing import LEAST_BYTES
 from pilotdht.wire.codec import encode
+from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.envelope import Envelope, envelope_untrusted
 from pilotdht.wire.message import Message, Reply
 from pilotdht.wire.traversal_messages import (
+    MAX_KNOCKS,
     MAX_LIFETIME_S,
     MAX_MEETING_ENDPOINTS,
     Attach,
@@ -24,11 +26,14 @@ from pilotdht.wire.traversal_messages import (
     Called,
     CallResult,
     HangUp,
+    KnockFor,
+    Knocking,
     Meet,
     Met,
     NatMapping,
     Ring,
     Rung,
+    SendKnocks,
 )
 
 pytestmark = pytest.mark.property
@@ -46,12 +51,15 @@ requests: st.SearchStrategy[Message] = st.one_of(
     st.builds(Ring, keys, channel_ids),
     st.builds(Meet, meetings, mappings),
     st.builds(HangUp, channel_ids),
+    st.just(SendKnocks()),
+    st.builds(KnockFor, st.builds(Contact, keys, endpoints)),
 )
 replies: st.SearchStrategy[Reply] = st.one_of(
     st.builds(Attached, st.sampled_from(CallResult), st.integers(0, MAX_LIFETIME_S), st.booleans()),
     st.builds(Called, st.just(CallResult.OK), channel_ids, st.booleans()) | st.builds(Called, refusals),
     st.builds(Rung, st.booleans()),
     st.builds(Met, meetings, mappings),
+    st.builds(Knocking, st.integers(0, MAX_KNOCKS)),
 )
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.binary(max_size=40) | st.text(max_size=30),
@@ -135,6 +143,8 @@ def test_shortened_reply_is_shorter_or_as_short_as_can_be(reply: Reply, excess_b
         (Meet, [[], 5]),
         (Met, [[bytes(5)], 0]),
         (HangUp, ["channel!"]),
+        (Knocking, [MAX_KNOCKS + 1]),
+        (KnockFor, [[bytes(32), Endpoint("0.0.0.0", 1).packed()]]),  # noqa: S104 - refused
     ],
 )
 def test_field_beyond_its_bound_is_refused(kind: type[Message], fields: list[object]) -> None:

@@ -163,3 +163,21 @@ def test_link_whose_relay_dies_moves_to_another() -> None:
                 assert loop.time() - began < 5.0
 
     run_virtually(main())
+
+
+def test_nodes_behind_nats_serve_when_strangers_knock_and_get_in() -> None:
+    """A cloud machine with a public address that it does not know is found out; homes stay clients, with servers."""
+
+    async def main() -> None:
+        async with NatMesh(servers=80) as mesh:
+            cloud, home = await mesh.add("cloud", "full_cone"), await mesh.add("home", "port_restricted")
+            await asyncio.sleep(1)
+            assert cloud.rooms.socket.rpc.is_client
+            assert home.rooms.socket.rpc.is_client
+            await asyncio.sleep(60)
+            assert not cloud.rooms.socket.rpc.is_client
+            assert () == cloud.rooms.traversal.introducers
+            assert home.rooms.socket.rpc.is_client
+            assert 3 == len(home.rooms.traversal.introducers)
+
+    run_virtually(main())
