@@ -50,8 +50,15 @@ ALICE, BOB = (KeyPair.from_seed(bytes([number]) * 32) for number in (1, 2))
 
 ports = st.integers(1, 65535)
 ipv4 = st.ip_addresses(v=4).filter(lambda a: 0 < int(a) >> 24 < 224)
+nowhere = ipaddress.IPv6Network("100::/64")
 ipv6 = st.ip_addresses(v=6).filter(
-    lambda a: isinstance(a, ipaddress.IPv6Address) and a.ipv4_mapped is None and int(a) != 0 and int(a) >> 120 != 0xFF
+    lambda a: (
+        isinstance(a, ipaddress.IPv6Address)
+        and a.ipv4_mapped is None
+        and int(a) != 0
+        and int(a) >> 120 != 0xFF
+        and a not in nowhere
+    )
 )
 endpoints = st.builds(lambda address, port: Endpoint(str(address), port), st.one_of(ipv4, ipv6), ports)
 public_keys = st.binary(min_size=32, max_size=32).map(PublicKey)
