@@ -20,7 +20,7 @@ from pilotdht.net.doors import Batch, Receive
 from pilotdht.net.limits import PrefixLimiter
 from pilotdht.net.metrics import NetMetrics
 from pilotdht.net.prefixes import is_loopback, is_private, prefix_of
-from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.endpoint import DISCARD_PREFIX, Endpoint
 
 _HOSTS_KEPT = 16_384
 
@@ -115,6 +115,8 @@ class Demultiplexer:
 @lru_cache(_HOSTS_KEPT)
 def _limited_source(host: str, is_loopback_limited: bool, is_private_limited: bool) -> str | bytes | None:
     """Return the prefix under which what comes from a host is limited; absent when it is not."""
+    if host.startswith(DISCARD_PREFIX):
+        return host  # each channel through a relay by itself: one that floods is no reason to drop what others carry
     if is_loopback(host):
         return prefix_of(host) if is_loopback_limited else None
     return prefix_of(host) if is_private_limited or not is_private(host) else None

@@ -22,6 +22,7 @@ from pilotdht.identity.keys import KeyPair
 from pilotdht.net.doors import Doors
 from pilotdht.net.limits import PrefixLimiter
 from pilotdht.net.prefixes import is_loopback, prefix_of
+from pilotdht.net.switchboard import is_virtual
 from pilotdht.tunnel.link import Link
 from pilotdht.tunnel.link_roles import LinkOwner, RoadWatcher
 from pilotdht.tunnel.metrics import TunnelMetrics
@@ -437,5 +438,5 @@ class TunnelEndpoint:
 
 
 def _source_of(endpoint: Endpoint) -> Hashable:
-    """Return what limits count by: the prefix, but on loopback, where a laboratory's nodes are, the endpoint itself."""
-    return endpoint if is_loopback(endpoint.host) else prefix_of(endpoint.host)
+    """Return what limits count by: the prefix, but on loopback (a laboratory) and for channels the endpoint itself."""
+    return endpoint if is_loopback(endpoint.host) or is_virtual(endpoint) else prefix_of(endpoint.host)

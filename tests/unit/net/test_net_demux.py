@@ -146,3 +146,13 @@ def test_metrics_are_exported_with_reasons_and_types() -> None:
     assert 3.0 == registry.get_sample_value("pilotdht_net_requests_total", {"type": "Scene", "result": "sent"})
     assert 1.0 == registry.get_sample_value("pilotdht_net_rtt_seconds_count")
     assert 0.0 == registry.get_sample_value("pilotdht_net_rtt_seconds_bucket", {"le": "0.001"})
+
+
+def test_demux_limits_each_channel_by_itself() -> None:
+    """One that floods takes nothing from another, nor from real addresses."""
+    scene = Scene(NetConfig(datagram_burst=2))
+    first, second = Endpoint("100::1", 1), Endpoint("100::2", 1)
+    scene.receive(*[b"\x20"] * 5, source=first)
+    scene.receive(b"\x20", source=second)
+    assert 3 == len(scene.sealed)
+    assert {"rate": 3} == scene.metrics.dropped
