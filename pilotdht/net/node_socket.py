@@ -51,7 +51,7 @@ class NodeSocket:
         self._listen = [listen]
         if preferred_port and listen.port == 0:
             self._listen.insert(0, Endpoint(listen.host, preferred_port))
-        self.metrics = self._metrics = metrics
+        self.metrics = metrics
         """What is counted."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket: DatagramSocket | None = None
@@ -77,7 +77,7 @@ class NodeSocket:
                 if number == len(self._listen):
                     raise
         assert self._socket is not None, "there is at least one address"
-        self._metrics.watch(self._socket)
+        self.metrics.watch(self._socket)
         self.rpc.open(self._transmit)
         return self
 
@@ -110,8 +110,8 @@ class NodeSocket:
     def send_train(self, datagrams: Sequence[bytes], endpoint: Endpoint) -> None:
         """Send several datagrams to one endpoint, in one system call where the kernel can; never raises or blocks."""
         if self._socket is not None and not self.switchboard.carry(datagrams, endpoint):
-            self._metrics.datagrams_out += len(datagrams)
-            self._metrics.bytes_out += sum(map(len, datagrams))
+            self.metrics.datagrams_out += len(datagrams)
+            self.metrics.bytes_out += sum(map(len, datagrams))
             self.rpc.reachability.sent_to(endpoint, now=self._now())
             self._socket.send_train(datagrams, endpoint)
 
@@ -129,8 +129,8 @@ class NodeSocket:
 
     def _transmit(self, datagram: bytes, endpoint: Endpoint) -> None:
         if self._socket is not None and not self.switchboard.carry((datagram,), endpoint):
-            self._metrics.datagrams_out += 1
-            self._metrics.bytes_out += len(datagram)
+            self.metrics.datagrams_out += 1
+            self.metrics.bytes_out += len(datagram)
             self._socket.send(datagram, endpoint)
 
     def _hello(self, datagram: bytes, endpoint: Endpoint) -> None:

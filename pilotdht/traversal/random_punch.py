@@ -120,6 +120,7 @@ class RandomPunch:
             met: asyncio.Future[tuple[DatagramSocket, Endpoint]] = asyncio.get_running_loop().create_future()
             sockets: list[DatagramSocket] = []
             datagram = bytes((PUNCH,)) + punch_token(self._own_key, peer)
+            kept: DatagramSocket | None = None
             try:
                 for number in range(self._config.random_sockets):
                     sockets.append(await self._opened(datagram, met))
@@ -129,15 +130,14 @@ class RandomPunch:
                     if number % _BATCH == _BATCH - 1:
                         await asyncio.sleep(_BATCH / self._config.random_probes_per_s)
                 async with asyncio.timeout(self._config.random_wait_s):
-                    socket, remote = await met
+                    kept, remote = await met
+                return self._connected(kept, remote)
             except (TimeoutError, ConfigError):  # nobody hit, or the system has no more sockets
-                for socket in sockets:
-                    await socket.close()
                 return None
-            for other in sockets:
-                if other is not socket:
-                    await other.close()
-            return self._connected(socket, remote)
+            finally:
+                for socket in sockets:
+                    if socket is not kept:
+                        await socket.close()
 
     async def probe_many(self, peer: PublicKey, offered: Iterable[Endpoint], is_met: Callable[[], bool]) -> None:
         """Probe random ports of a peer's NAT until the two have met, or the budget is spent."""

@@ -34,7 +34,8 @@ from pilotdht.traversal.road_choice import RoadChoice, worth_trying
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.dht_messages import Ping
 from pilotdht.wire.endpoint import Endpoint
-from pilotdht.wire.traversal_messages import Meet, Met, NatMapping
+from pilotdht.wire.records import MAX_INTRODUCERS
+from pilotdht.wire.traversal_messages import MAX_MEETING_ENDPOINTS, Meet, Met, NatMapping
 
 _logger = logging.getLogger(__name__)
 
@@ -168,10 +169,7 @@ class RoadKeeper:
         peer = self._peer(link.peer_key)
         peer.links.append(link)
         peer.choice.proven(endpoint, link.rtt_s or 0.0, self._loop.time())
-        self._settle(peer)
-        if is_relayed(link.endpoint or endpoint) and not peer.is_improving:
-            peer.is_improving = True
-            self._scope.start(self._improve(link.peer_key, peer), name="improve-road")
+        self._settle(link.peer_key, peer)
 
     def link_down(self, link: MovableLink) -> None:
         """Take in a link that ended."""
@@ -195,21 +193,17 @@ class RoadKeeper:
         """A link's packets are not answered: look for another road."""
         peer = self._peers.get(link.peer_key)
         now = self._loop.time()
-        if peer is None or peer.is_rescuing or now - peer.rescued_at < self._config.rescue_pause_s:
-            return
-        peer.is_rescuing = True
-        peer.rescued_at = now
-        self._scope.start(self._rescue(link.peer_key, peer), name="rescue-road")
+        if peer is not None and now - peer.rescued_at >= self._config.rescue_pause_s:
+            self._begin_rescue(link.peer_key, peer)
 
     def channel_ended(self, endpoint: Endpoint) -> None:
         """A server has ended a channel: links that use it need another road now."""
         for key, peer in list(self._peers.items()):
             if endpoint in peer.choice:
                 peer.choice.forget(endpoint)
-                self._settle(peer)
-                if any(link.endpoint == endpoint for link in peer.links) and not peer.is_rescuing:
-                    peer.is_rescuing = True
-                    self._scope.start(self._rescue(key, peer), name="rescue-road")
+                self._settle(key, peer)
+                if endpoint in self._used(peer):
+                    self._begin_rescue(key, peer)
 
     def moved(self) -> None:
         """This node may be seen at another endpoint now: peers are shown where, and roads are proven anew."""
@@ -217,9 +211,8 @@ class RoadKeeper:
             for link in peer.links:
                 if link.endpoint is not None:
                     link.move(link.endpoint)
-            if peer.links and not peer.is_rescuing:
-                peer.is_rescuing = True
-                self._scope.start(self._rescue(key, peer), name="rescue-road")
+            if peer.links:
+                self._begin_rescue(key, peer)
 
     # What dialling needs.
 
@@ -254,7 +247,7 @@ class RoadKeeper:
         """Take in that a peer calls us through a server that we are attached to; it will speak first."""
         peer = self._peer(key)
         if relay not in peer.introducers:
-            peer.introducers = (relay, *peer.introducers)[:3]
+            peer.introducers = (relay, *peer.introducers)[:MAX_INTRODUCERS]
 
     def roads_to(self, key: PublicKey) -> tuple[Endpoint, ...]:
         """Return the roads to a peer that are known to work, proven longest ago first."""
@@ -287,12 +280,11 @@ class RoadKeeper:
 
     def _relayed(self, peer: _Peer) -> Endpoint | None:
         """Return the endpoint of the relay's channel that a link of the peer uses; absent when all are direct."""
-        used = (link.endpoint for link in peer.links)
-        return next((endpoint for endpoint in used if endpoint is not None and is_relayed(endpoint)), None)
+        return next((endpoint for endpoint in self._used(peer) if is_relayed(endpoint)), None)
 
     async def _meet(self, key: PublicKey, peer: _Peer, via: Endpoint) -> None:
         """Tell a peer where we may be met, learn the same of it, and try its endpoints."""
-        message = Meet(tuple(self._own_endpoints())[:8], self._mapping())
+        message = Meet(tuple(self._own_endpoints())[:MAX_MEETING_ENDPOINTS], self._mapping())
         try:
             answer = await self._rpc.request(Contact(key, via), message, timeout_s=self._config.meet_timeout_s)
         except PilotError:
@@ -313,7 +305,7 @@ class RoadKeeper:
             peer.met_at = now
             self._metrics.meetings["asked"].inc()
             self._try_all(key, peer, message)
-        return Met(tuple(self._own_endpoints())[:8], self._mapping())
+        return Met(tuple(self._own_endpoints())[:MAX_MEETING_ENDPOINTS], self._mapping())
 
     def _try_all(self, key: PublicKey, peer: _Peer, said: Meet | Met) -> None:
         """Send to everywhere where a peer says that it may be met."""
@@ -367,7 +359,7 @@ class RoadKeeper:
             self._metrics.probes["answered"].inc()
             peer.choice.proven(endpoint, outcome.answer.rtt_s, self._loop.time())
             peer.has_road.set()
-            self._settle(peer, endpoint if is_followed else None)
+            self._settle(key, peer, endpoint if is_followed else None)
         elif isinstance(outcome, Silent | NodeClosed):
             peer.probes.pop(endpoint, None)
             if rounds > 1 and isinstance(outcome, Silent):
@@ -375,18 +367,28 @@ class RoadKeeper:
                 return
             self._metrics.probes["silent"].inc()
             peer.choice.forget(endpoint)
-            self._settle(peer)
+            self._settle(key, peer)
             if is_virtual(endpoint) and not is_relayed(endpoint) and endpoint not in self._used(peer):
                 self._give_up(endpoint)
 
-    def _settle(self, peer: _Peer, followed: Endpoint | None = None) -> None:
-        """Move each link of a peer to the best road, or to where the peer was followed."""
+    def _settle(self, key: PublicKey, peer: _Peer, followed: Endpoint | None = None) -> None:
+        """Move each link of a peer to the best road, or to where it was followed; look for better ones than a relay."""
         for link in peer.links:
             current = link.endpoint
             best = followed if followed is not None else peer.choice.best(current)
             if best is not None and current is not None and best != current:
-                self._metrics.moves["relayed" if is_virtual(best) else "direct"].inc()
+                self._metrics.moves["relayed" if is_relayed(best) else "direct"].inc()
                 link.move(best)
+        if not peer.is_improving and self._relayed(peer) is not None:
+            peer.is_improving = True
+            self._scope.start(self._improve(key, peer), name="improve-road")
+
+    def _begin_rescue(self, key: PublicKey, peer: _Peer) -> None:
+        """Look for another road, one search at a time."""
+        if not peer.is_rescuing:
+            peer.is_rescuing = True
+            peer.rescued_at = self._loop.time()
+            self._scope.start(self._rescue(key, peer), name="rescue-road")
 
     async def _rescue(self, key: PublicKey, peer: _Peer) -> None:
         """Prove all roads; when none works call the peer anew."""

@@ -128,7 +128,6 @@ class Traversal:
             on_ring=self.roads.rung,
             on_change=on_change,
         )
-
         self._ask_around = ask_around
         self._knocks = Knocks(
             socket.rpc,
@@ -272,8 +271,7 @@ class Traversal:
         if change.reason in (Reason.MOVED, Reason.CONNECTED):
             self._moved_at = self._loop.time()
             self._rpc.observed.forget()
-        self._attachments.hurry()
-        self._knocks.hurry()
+        self.look()
         self._junction.client.renew_all()
         self.roads.moved()
         if self.port_map is not None:

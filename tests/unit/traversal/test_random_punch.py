@@ -173,3 +173,22 @@ def test_sockets_that_nobody_hits_are_closed() -> None:
             assert await punch_of(node, network).open_many(PEER, [Endpoint("10.0.0.9", 1)]) is None
 
     run_virtually(main())
+
+
+def test_try_that_is_cut_short_leaves_no_socket_open() -> None:
+    """A node that closes meanwhile frees all ports of its host."""
+
+    async def main() -> None:
+        network = MemoryNetwork(seed=1, conditions=CALM)
+        async with virtual_node(network, 1) as node:
+            network.allows = wall = Wall()
+            trying = asyncio.ensure_future(punch_of(node, network).open_many(PEER, [THERE]))
+            await asyncio.sleep(0.2)
+            doors = list(dict.fromkeys(source for source, _ in wall.sent))
+            assert SMALL.random_sockets == len(doors)
+            trying.cancel()
+            await asyncio.wait([trying])
+            for door in doors:  # a port that is still held could not be bound
+                await (await network.open(door, lambda _batch: None)).close()
+
+    run_virtually(main())

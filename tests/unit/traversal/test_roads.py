@@ -258,6 +258,9 @@ def test_silent_road_is_left_for_one_that_still_works() -> None:
             one.keeper.in_doubt(link)
             await asyncio.sleep(1)
             assert here == link.endpoint
+            network.allows = None
+            await asyncio.sleep(30)
+            assert other.own[0] == link.endpoint  # a relay is never the end of the search
 
     run_virtually(main())
 
