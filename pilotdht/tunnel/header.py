@@ -108,9 +108,19 @@ def header_size_untrusted(data: bytes | bytearray) -> int:
     return LENGTH_BYTES + length
 
 
+def opening(port: int, options: Mapping[str, OptionValue] | None, traceparent: str | None) -> bytes:
+    """Return the bytes that open a stream.
+
+    Raises:
+        InvalidArgument: as :func:`encode_header`.
+    """
+    if options or traceparent:
+        return encode_header(StreamHeader(port=port, options=options or {}, traceparent=traceparent))
+    return _plain_opening(port)
+
+
 @lru_cache(maxsize=REMEMBERED_HEADERS)
-def plain_header(port: int) -> bytes:
-    """Return the bytes that open a stream to a port and say nothing else; see :func:`encode_header`."""
+def _plain_opening(port: int) -> bytes:
     return encode_header(StreamHeader(port=port))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pilotdht.config.tunnel import TunnelConfig
 from pilotdht.errors import InternalError, InvalidArgument, LinkClosed, Overloaded, TimedOut
 from pilotdht.identity.ids import PublicKey
-from pilotdht.tunnel.header import MAX_PORT, Answer, OptionValue, StreamHeader, check_port, encode_header, plain_header
+from pilotdht.tunnel.header import MAX_PORT, Answer, OptionValue, StreamHeader, check_port, opening
 from pilotdht.tunnel.link_roles import LinkDriver, LinkOwner
 from pilotdht.tunnel.link_state import LinkState, error_of, step
 from pilotdht.tunnel.pings import Pings
@@ -206,10 +206,7 @@ class Link:
             LinkClosed: the link is or was closed.
             TimedOut: no answer in time.
         """
-        if options or traceparent:
-            header = encode_header(StreamHeader(port=port, options=options or {}, traceparent=traceparent))
-        else:
-            header = plain_header(port)
+        header = opening(port, options, traceparent or self.owner.traceparent())
         self._check_up()
         if len(self._streams) >= _STREAMS_QUEUED_FACTOR * self._config.max_streams_per_link:
             raise Overloaded("too many streams are open on this link")
@@ -389,8 +386,11 @@ class Link:
 
     # What the connection calls (ConnectionSink).
 
-    def on_confirmed(self) -> None:
-        """Both sides have proved their keys."""
+    def on_proved(self) -> None:
+        """The peer has proved its key, and our own proof goes out before all that is sent from now on.
+
+        Waiting for the peer's word that it has our proof would cost each first message a round trip more.
+        """
         if self._state is LinkState.CONNECTING:
             self._step(LinkState.UP)
             self.up_at = self.used_at = self.loop.time()
@@ -404,8 +404,6 @@ class Link:
         if stream is None:
             if self._state is LinkState.CLOSED:
                 return
-            if self._state is LinkState.CONNECTING:
-                self.on_confirmed()  # only a server that has accepted us sends data
             now = self.loop.time()
             stream = Stream(self, self._config, stream_id=stream_id, port=None, opened_at=now)
             self._streams[stream_id] = self._awaiting_header[stream_id] = stream

@@ -63,3 +63,6 @@ class LinkOwner(Protocol):
 
     def on_message_dropped(self, reason: str) -> None:
         """Count an unreliable message that was dropped."""
+
+    def traceparent(self) -> str | None:
+        """Return the trace context of the task that runs; absent when nothing is recorded."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from pilotdht.metrics import Counter, Gauge, Histogram
 
@@ -47,6 +48,18 @@ MESSAGE_DROP_REASONS = ("queue_full", "not_trusted", "not_listening", "malformed
 """Reasons for which an unreliable message is dropped."""
 
 _HANDSHAKE_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_RTT_BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class LiveLinks(NamedTuple):
+    """What the live links of a node come to."""
+
+    streams: int = 0
+    """Streams that are not finished."""
+    lost_packets: int = 0
+    """Packets taken for lost so far."""
+    lost_bytes: int = 0
+    """Bytes of those packets."""
 
 
 class TunnelMetrics:
@@ -106,6 +119,19 @@ class TunnelMetrics:
         )
         self.messages_dropped = {name: messages.labels(name) for name in MESSAGE_DROP_REASONS}
         """Unreliable messages dropped, by reason."""
+        self.rtt_seconds = Histogram(
+            "pilotdht_tunnel_rtt_seconds",
+            "Smoothed round trips of the live links, looked at with each housekeeping.",
+            buckets=_RTT_BUCKETS_S,
+            registry=registry,
+        )
+        """Round trips: each live link counts once a housekeeping, so that long links weigh more than short ones."""
+        self.lost_packets = 0
+        """Packets taken for lost on links that have ended."""
+        self.lost_bytes = 0
+        """Bytes of those packets."""
+        self.live: Callable[[], LiveLinks] = LiveLinks
+        """Returns what the live links come to; set by the node's tunnels."""
         self.bytes_in = 0
         """Bytes of QUIC datagrams received."""
         self.bytes_out = 0
@@ -124,6 +150,16 @@ class TunnelMetrics:
         yield CounterMetricFamily("pilotdht_tunnel_sent_bytes", "Bytes of QUIC sent.", value=self.bytes_out)
         yield CounterMetricFamily("pilotdht_tunnel_received_datagrams", "Datagrams in.", value=self.datagrams_in)
         yield CounterMetricFamily("pilotdht_tunnel_sent_datagrams", "Datagrams out.", value=self.datagrams_out)
+        live = self.live()
+        yield GaugeMetricFamily("pilotdht_tunnel_open_streams", "Streams that are not finished.", value=live.streams)
+        yield CounterMetricFamily(
+            "pilotdht_tunnel_lost_packets", "QUIC packets taken for lost.", value=self.lost_packets + live.lost_packets
+        )
+        yield CounterMetricFamily(
+            "pilotdht_tunnel_lost_bytes",
+            "Bytes of QUIC packets taken for lost; nearly all are sent again.",
+            value=self.lost_bytes + live.lost_bytes,
+        )
         dropped = CounterMetricFamily(
             "pilotdht_tunnel_dropped_datagrams", "QUIC datagrams dropped, by reason.", labels=["reason"]
         )

@@ -17,13 +17,14 @@ from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import KeyPair
 from pilotdht.net.doors import Doors
 from pilotdht.tasks import TaskScope
+from pilotdht.tracing.spans import Kind
 from pilotdht.tunnel.dialling import Dial
 from pilotdht.tunnel.endpoint import SendTrain, TunnelEndpoint
 from pilotdht.tunnel.header import Answer, OptionValue, StreamHeader
 from pilotdht.tunnel.link import Link
 from pilotdht.tunnel.link_roles import RoadWatcher
 from pilotdht.tunnel.listeners import Listeners, Message, MessageBox, StreamHandler
-from pilotdht.tunnel.metrics import TunnelMetrics
+from pilotdht.tunnel.metrics import LiveLinks, TunnelMetrics
 from pilotdht.tunnel.peers import PeerLinks
 from pilotdht.tunnel.quic.events import CloseCode
 from pilotdht.tunnel.stream import Stream
@@ -77,6 +78,8 @@ class Tunnels:
         self._own_key = keys.public_key
         self._config = config
         self._metrics = metrics
+        metrics.live = self._live_links
+        self._tracer = doors.tracer
         self._gate = gate
         self._scope = scope
         self._loop = asyncio.get_running_loop()
@@ -322,6 +325,10 @@ class Tunnels:
         """Count an unreliable message that was dropped."""
         self._metrics.messages_dropped[reason].inc()
 
+    def traceparent(self) -> str | None:
+        """Return the trace context of the task that runs; absent when nothing is recorded."""
+        return self._tracer.traceparent()
+
     # Inside.
 
     async def _run_dial(self, dial: Dial) -> None:
@@ -333,7 +340,8 @@ class Tunnels:
 
     async def _run_handler(self, handler: StreamHandler, stream: Stream) -> None:
         try:
-            await handler(stream)
+            with self._tracer.span("serve", traceparent=stream.traceparent, kind=Kind.ANSWERS, port=stream.port or 0):
+                await handler(stream)
         except PilotError as error:
             _logger.debug("a handler ended with an error", extra={"port": stream.port, "reason": error.code})
             stream.abort()
@@ -373,6 +381,9 @@ class Tunnels:
         links = self._peers.get(peer)
         if links is not None:
             links.remove(link, self._loop.time())
+            packets, size_bytes = link.connection.losses
+            self._metrics.lost_packets += packets  # the link's own are not seen from now on
+            self._metrics.lost_bytes += size_bytes
             if not links:
                 del self._peers[peer]
         for callback in self._down_callbacks:
@@ -387,11 +398,23 @@ class Tunnels:
         else:
             links.prove(link, self._loop.time())
 
+    def _live_links(self) -> LiveLinks:
+        links = list(self.links())
+        losses = [link.connection.losses for link in links]
+        return LiveLinks(
+            streams=sum(link.stream_count for link in links),
+            lost_packets=sum(packets for packets, _ in losses),
+            lost_bytes=sum(size_bytes for _, size_bytes in losses),
+        )
+
     def _sweep(self) -> None:
         self._sweep_handle = None
         now = self._loop.time()
         for link in self.links():
             link.sweep(now)
+            rtt_s = link.rtt_s
+            if rtt_s is not None:
+                self._metrics.rtt_seconds.observe(rtt_s)
         if self._peers and not self._is_closed:
             self._sweep_handle = self._loop.call_later(self._config.housekeeping_s, self._sweep)
 

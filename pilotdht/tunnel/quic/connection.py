@@ -36,10 +36,6 @@ logging.getLogger("quic").setLevel(logging.CRITICAL)
 _EPOCHS: dict[frozenset[tls.Epoch], frozenset[tls.Epoch]] = {}
 
 
-class HandshakeConfirmed(events.QuicEvent):
-    """Both sides have proved their keys: for a client, the server said so with HANDSHAKE_DONE."""
-
-
 class NodeConnection(FastReceiver):
     """A connection in which both ends prove who they are."""
 
@@ -107,8 +103,18 @@ class NodeConnection(FastReceiver):
         return context.peer_key
 
     @property
+    def losses(self) -> tuple[int, int]:
+        """How many packets, and bytes in them, were taken for lost so far."""
+        return self._recovery.lost_packets, self._recovery.lost_bytes
+
+    @property
+    def lost_share(self) -> float:
+        """Which share of the packets sent so far was taken for lost, 0..1."""
+        return min(1.0, self._recovery.lost_packets / max(1, self._packet_number))
+
+    @property
     def is_confirmed(self) -> bool:
-        """Whether both sides have proved their keys."""
+        """Whether both sides have proved their keys, and know it of each other."""
         return self._handshake_confirmed
 
     @property
@@ -287,7 +293,6 @@ class NodeConnection(FastReceiver):
         super()._confirm_handshake()
         # 48 KiB that only a handshake needs; what TLS may still say on a link that is up fits into less.
         self._crypto_buffers = {epoch: Buffer(capacity=_SPENT_BUFFER_BYTES) for epoch in self._crypto_buffers}
-        self._events.append(HandshakeConfirmed())
 
     def _replenish_connection_ids(self) -> None:
         known = len(self._host_cids)
@@ -306,5 +311,5 @@ _DELIVER: dict[type[events.QuicEvent], Callable[[ConnectionSink, Any], None]] = 
     events.ConnectionIdIssued: lambda sink, event: sink.on_id_issued(event.connection_id),
     events.ConnectionIdRetired: lambda sink, event: sink.on_id_retired(event.connection_id),
     StreamDiscarded: lambda sink, event: sink.on_stream_gone(event.stream_id),
-    HandshakeConfirmed: lambda sink, event: sink.on_confirmed(),
+    events.HandshakeCompleted: lambda sink, event: sink.on_proved(),
 }

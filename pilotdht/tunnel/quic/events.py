@@ -85,8 +85,8 @@ class ConnectionClosed:
 class ConnectionSink(Protocol):
     """The link above a connection; its methods only note what happened and wake who waits."""
 
-    def on_confirmed(self) -> None:
-        """Both sides have proved their keys."""
+    def on_proved(self) -> None:
+        """The peer has proved its key; our own proof was given, and goes out before all that is sent from now on."""
 
     def on_stream_data(self, stream_id: int, data: bytes, is_last: bool) -> None:
         """Bytes arrived, in order; ``is_last`` when none follow."""

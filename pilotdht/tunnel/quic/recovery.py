@@ -80,6 +80,10 @@ class NodeRecovery(QuicPacketRecovery):
         self._packet_threshold = K_PACKET_THRESHOLD
         self._time_threshold = K_TIME_THRESHOLD
         self._taken_for_lost: dict[int, None] = {}
+        self.lost_packets = 0
+        """Packets taken for lost; what was in them was sent again where it still mattered."""
+        self.lost_bytes = 0
+        """Bytes of those packets."""
 
     def begin_path(self) -> None:
         """Measure anew: packets go another way from now on (RFC 9002, appendix B.1; RFC 9000, section 9.4)."""
@@ -198,6 +202,8 @@ class NodeRecovery(QuicPacketRecovery):
                 space.loss_time = packet.sent_time + delay
         if not lost:
             return
+        self.lost_packets += len(lost)
+        self.lost_bytes += sum(packet.sent_bytes for packet in lost)
         if space.is_application_data:
             self._taken_for_lost.update((packet.packet_number, None) for packet in lost)
         self._on_packets_lost(

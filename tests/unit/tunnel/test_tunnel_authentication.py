@@ -112,14 +112,14 @@ def test_accept_of_dishonest_client_is_refused_and_counted(
             settings = settings_of(keys_of(5))
             spoil(settings)
             client = RawPeer(wire, STRANGER)
-            client.dial(settings, node.key, node.endpoint)
+            connection = client.dial(settings, node.key, node.endpoint)
             await asyncio.sleep(1)
 
             assert 1 == node.count("handshakes_total", side="in", result=result)
             assert 0 == node.count("handshakes_total", side="in", result="ok")
             assert [] == list(node.tunnels.links())
             assert 0 == node.tunnels.half_open_count
-            assert not client.sink.is_confirmed
+            assert not connection.is_confirmed
             assert client.sink.closed is not None
             assert result == client.sink.closed.handshake_result
             client.close()
@@ -138,10 +138,10 @@ def test_dial_of_server_that_does_not_ask_for_a_key_fails(is_asking: bool, is_up
         if not is_asking:
             server.before_first = _stop_asking
         client = RawPeer(wire, Endpoint("10.0.0.1", 4433))
-        client.dial(settings_of(keys_of(1)), keys_of(5).public_key, STRANGER)
+        connection = client.dial(settings_of(keys_of(1)), keys_of(5).public_key, STRANGER)
         await asyncio.sleep(1)
 
-        assert is_up == client.sink.is_confirmed
+        assert is_up == connection.is_confirmed
         client.close()
         server.close()
 

@@ -424,7 +424,7 @@ def test_peer_that_sends_arbitrary_frames_harms_only_its_own_link(seed: int) -> 
                 client = RawPeer(wire, Endpoint("10.9.9.9", 1000 + number))
                 connection = client.dial(settings_of(keys_of(5 + number)), two.key, two.endpoint)
                 await asyncio.sleep(0.1)
-                assert client.sink.is_confirmed
+                assert connection.is_confirmed
                 keys = connection._application_keys
                 for _ in range(10):
                     frames = bytes((noise.randrange(0x20),)) + noise.randbytes(noise.choice((3, 5, 20, 200)))

@@ -46,6 +46,25 @@ def test_dials_at_the_same_time_share_one_link() -> None:
     run_virtually(scenario())
 
 
+def test_link_is_there_after_one_round_trip_and_the_first_stream_after_two() -> None:
+    """Nobody waits to hear that the peer has checked who dials; on the peer's side it is checked all the same."""
+
+    async def scenario() -> None:
+        wire = Wire(delay_s=0.1)
+        async with virtual_node(wire, 1) as one, virtual_node(wire, 2) as two:
+            serve_echo(two)
+            begun = wire.loop.time()
+            await one.tunnels.dial(two.key, [two.endpoint])
+            assert pytest.approx(0.2, abs=0.001) == wire.loop.time() - begun
+            assert [] == list(two.tunnels.links())
+            stream = await one.tunnels.open_stream(two.key, [two.endpoint], ECHO_PORT)
+            assert pytest.approx(0.4, abs=0.001) == wire.loop.time() - begun
+            assert [one.key] == [link.peer_key for link in two.tunnels.links()]
+            stream.abort()
+
+    run_virtually(scenario())
+
+
 def test_dial_whose_first_caller_gave_up_goes_on_for_the_others() -> None:
     """Cancelling one caller does not take the link from another."""
 

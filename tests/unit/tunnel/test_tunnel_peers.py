@@ -16,6 +16,7 @@ async def _links(one: TunnelNode, two: TunnelNode, three: TunnelNode) -> tuple[L
     """Return a link that node one dialled and one that it accepted, both up."""
     dialled = await one.tunnels.dial(two.key, [two.endpoint])
     await three.tunnels.dial(one.key, [one.endpoint])
+    await asyncio.sleep(1)  # the proof of whoever dialled is on its way
     accepted = one.tunnels.link_to(three.key)
     assert accepted is not None
     return dialled, accepted
