@@ -17,6 +17,7 @@ from pilotdht.dht.store import RecordStore
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import NODE_ID_BITS, NodeId, distance
 from pilotdht.net.outcomes import Sender
+from pilotdht.net.prefixes import is_local
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.dht_messages import (
     MAX_ENTRIES,
@@ -144,7 +145,10 @@ class Holder:
         return max(1, _bit_length(own) - _bit_length(last))
 
     def _contacts(self, target: bytes, sender: Sender, limit: int) -> tuple[Contact, ...]:
-        return tuple(self._table.nearest(target, limit, with_failing=False, without=sender.contact.point))
+        contacts = self._table.nearest(target, limit, with_failing=False, without=sender.contact.point)
+        if not is_local(sender.contact.endpoint.host):  # where our neighbours are is nothing to strangers, nor of use
+            contacts = [contact for contact in contacts if not is_local(contact.endpoint.host)]
+        return tuple(contacts)
 
     def _token(self, sender: Sender, key: bytes) -> bytes:
         """Return a store token, or none when nothing under that key could be kept: the writer goes elsewhere."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pilotdht.config.net import NetConfig
 from pilotdht.identity.ids import PublicKey
-from pilotdht.net.prefixes import group_of
+from pilotdht.net.prefixes import group_of, is_local
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 
@@ -74,14 +74,21 @@ class ObservedEndpoints:
         self.on_change()
 
     def candidates(self, *, now: float) -> tuple[tuple[Endpoint, int], ...]:
-        """Return each endpoint reported, with how many independent peers name it: most first, then by first report."""
+        """Return each endpoint reported, with how many independent peers name it: most first, then by first report.
+
+        What is named by peers on private addresses alone comes last: they share our network, however many they are,
+        and see us inside of it.
+        """
         self._expire(now)
         if self._candidates is None:
             groups: dict[Endpoint, dict[str | bytes, None]] = {}
+            outside: dict[Endpoint, None] = {}
             for report in self._reports.values():
                 groups.setdefault(report.seen, {})[report.group] = None
+                if not is_local(report.reporter.host):
+                    outside[report.seen] = None
             counted = [(seen, len(members)) for seen, members in groups.items()]
-            self._candidates = tuple(sorted(counted, key=lambda item: -item[1]))
+            self._candidates = tuple(sorted(counted, key=lambda item: (item[0] not in outside, -item[1])))
         return self._candidates
 
     def public_endpoint(self, *, now: float, is_ipv6: bool = False) -> Endpoint | None:

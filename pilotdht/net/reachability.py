@@ -24,7 +24,11 @@ class Reachability:
         self._opened_s = config.nat_memory_s
         self._capacity = config.addresses_cached
         self._sent_to: OrderedDict[str | Endpoint, float] = OrderedDict()
-        self._unasked: tuple[OrderedDict[str | bytes, float], ...] = (OrderedDict(), OrderedDict())  # IPv4, IPv6
+        # By whether the peer is near, then by whether it is IPv6.
+        self._unasked: tuple[tuple[OrderedDict[str | bytes, float], ...], ...] = (
+            (OrderedDict(), OrderedDict()),
+            (OrderedDict(), OrderedDict()),
+        )
 
     def sent_to(self, endpoint: Endpoint, *, now: float) -> None:
         """Take in that a datagram of ours goes to ``endpoint``."""
@@ -34,21 +38,35 @@ class Reachability:
         if len(self._sent_to) > self._capacity:
             self._sent_to.popitem(last=False)
 
+    def hosts_asked(self, *, now: float) -> int:
+        """Return how many public hosts we sent to of late: their requests show nothing, as a filter may know them."""
+        return sum(isinstance(one, str) and now - at < self._opened_s for one, at in self._sent_to.items())
+
     def heard_from(self, contact: Contact, *, now: float) -> None:
         """Take in that a peer's request arrived; to be called before anything is sent back."""
         sent_at = self._sent_to.get(_opened_by(contact.endpoint))
         if sent_at is not None and now - sent_at < self._opened_s:
             return
         host = contact.endpoint.host
-        unasked, group = self._unasked[":" in host], group_of(host, contact.public_key)
+        unasked, group = self._unasked[is_local(host)][":" in host], group_of(host, contact.public_key)
         unasked[group] = now
         unasked.move_to_end(group)
         if len(unasked) > self._needed:
             unasked.popitem(last=False)
 
-    def is_reachable(self, *, now: float, is_ipv6: bool | None = None) -> bool:
-        """Return whether enough independent peers reached us unasked of late, in one address family or in any."""
-        asked = self._unasked if is_ipv6 is None else (self._unasked[is_ipv6],)
+    def is_reachable(self, *, now: float, is_ipv6: bool | None = None, is_from_outside: bool = False) -> bool:
+        """Return whether enough independent peers reached us unasked of late.
+
+        Args:
+            now: time of the loop.
+            is_ipv6: in which address family; absent: in any.
+            is_from_outside: leave out peers on private addresses: behind a NAT they show nothing, as they share it.
+        """
+        asked = [
+            by_family[family]
+            for by_family in (self._unasked[:1] if is_from_outside else self._unasked)
+            for family in ((False, True) if is_ipv6 is None else (is_ipv6,))
+        ]
         recent = sum(heard_at + self._lifetime_s > now for unasked in asked for heard_at in unasked.values())
         return recent >= self._needed
 
