@@ -65,6 +65,8 @@ from pilotdht.wire.group_records import GroupEntry, GroupNotice, group_entry_key
 from pilotdht.wire.group_tokens import token_group_keys
 from pilotdht.wire.groups import keyed_group_id, open_group_id
 from pilotdht.wire.invitations import Invitation, KeyedKind, invite
+from pilotdht.wire.letter import letter_id, seal_letter
+from pilotdht.wire.letter_messages import Collect, Leave, LeaveResult, Left, Letters, LettersWait
 from pilotdht.wire.membership import FactKind, MemberFact, Suspicion, sign_fact, sign_suspicion
 from pilotdht.wire.message import Flags, Message, Reply
 from pilotdht.wire.records import (
@@ -105,6 +107,7 @@ ALICE = KeyPair.from_seed(bytes(range(32)))
 BOB = KeyPair.from_seed(bytes(range(32, 64)))
 GROUP = KeyPair.from_seed(bytes(range(64, 96)))
 INVITER_SEED = bytes(range(96, 128))
+EPHEMERAL_SEED = bytes(range(128, 160))
 ISSUED_S = 1_790_000_000
 EXPIRES_S = 1_800_000_000
 ISSUED_MS = 1_790_000_000_000
@@ -293,6 +296,7 @@ def messages() -> dict[str, Message]:
         **membership_messages(),
         **broadcast_messages(),
         **traversal_messages(),
+        **letter_messages(),
     }
 
 
@@ -401,6 +405,29 @@ def traversal_messages() -> dict[str, Message]:
     }
 
 
+def letter(content: bytes = b"a word of trust") -> bytes:
+    """Return a letter from Alice to Bob on the public mesh."""
+    salt = network_salt(0, b"")
+    return seal_letter(ALICE, BOB.public_key, content, salt=salt, ephemeral_seed=EPHEMERAL_SEED, unix_time=ISSUED_S)
+
+
+def letter_messages() -> dict[str, Message]:
+    """Return each message about letters."""
+    return {
+        "leave": Leave(BOB.public_key, 604_800, letter()),
+        "left": Left(LeaveResult.KEPT),
+        "collect": Collect((letter_id(letter()),), (bytes(range(8)),)),
+        "letters": Letters((letter(),), 2),
+        "letters wait": LettersWait(3),
+    }
+
+
+def letters() -> list[dict[str, str]]:
+    """Return a letter of each length, from Alice to Bob, with the same ephemeral key, on the public mesh."""
+    made = {content: letter(content) for content in (b"a word of trust", bytes(300), bytes(858))}
+    return [{"content": text.hex(), "id": letter_id(one).hex(), "letter": one.hex()} for text, one in made.items()]
+
+
 def envelope(message: Message) -> Envelope:
     """Return a message as it travels."""
     observed = IPV4 if isinstance(message, Reply) else None
@@ -464,6 +491,7 @@ def vectors() -> dict[str, object]:
         "groups": groups(),
         "messages": {name: envelope(message).encoded().hex() for name, message in messages().items()},
         "sealed": sealed(),
+        "letters": letters(),
     }
 
 

@@ -23,11 +23,22 @@ WORDS = {
 """How each state is told to people."""
 
 
+def _told(step: TrustShape) -> str:
+    """Return where trust stands, and what becomes of a word that the peer has not heard yet."""
+    parts = [WORDS.get(step["state"], step["state"])]
+    if step["owed"] is not None:
+        holders = step["letter_holders"]
+        nodes = "1 node" if holders == 1 else f"{holders} nodes"
+        fate = f"left with {nodes}, delivered when it is back" if holders else "it is told as soon as it can be reached"
+        parts.append(f"the peer does not answer: {fate}")
+    return " · ".join([*parts, step["address"]])
+
+
 def _tell(context: click.Context, path: str, fields: dict[str, object]) -> None:
     """Take one step and print where trust stands."""
     step = cast("TrustShape", ask(context, path, fields))
     out = output(context)
-    out.result(step, lambda: out.line(f"{WORDS.get(step['state'], step['state'])} · {step['address']}"))
+    out.result(step, lambda: out.line(_told(step)))
 
 
 def _list(context: click.Context, path: str, key: str, *, search: str | None, empty: str) -> None:
@@ -50,7 +61,11 @@ def _rows(entries: Sequence[TrustShape]) -> list[tuple[str, ...]]:
 @click.argument("reason", default="")
 @click.pass_context
 def handshake(context: click.Context, host: str, reason: str) -> None:
-    """Ask a peer for trust. It is given at once when the peer has asked too."""
+    """Ask a peer for trust. It is given at once when the peer has asked too.
+
+    A peer that is offline is asked by its did:key, or by a name that this node knows already: the request is left with
+    other nodes, sealed for the peer, and waits there for up to a week.
+    """
     _tell(context, "/v1/trust/handshake", {"target": host, "reason": reason})
 
 

@@ -77,6 +77,34 @@ class TrustConfig(Section):
     )
     """Words delivered at one time in the background."""
 
+    letter_after_s: float = tunable(
+        2.0,
+        unit="s",
+        low=0.0,
+        high=120.0,
+        reason="who is there has answered by then; a person waits for the command, or closes the laptop",
+    )
+    """Time after which a word that was not answered is left in a letter as well, while the try goes on."""
+
+    letter_again_s: float = tunable(
+        3600.0,
+        unit="s",
+        low=1.0,
+        high=604_800.0,
+        reason="nodes that keep letters come and go; a lookup and eight datagrams an hour while the peer is away",
+    )
+    """Time after which a word that is still owed is left anew."""
+
+    answer_letters_per_s: float = tunable(
+        0.2, unit="1/s", low=0.001, high=1e6, reason="each costs a lookup, and keys that ask for one cost nothing"
+    )
+    """Letters that acknowledge letters, on average; who gets none says its word again."""
+
+    answer_letters_burst: int = tunable(
+        32, low=1, high=1_000_000, reason="a week's letters are acknowledged at once when their reader is back"
+    )
+    """Letters that acknowledge letters, at once."""
+
     def __post_init__(self) -> None:
         """Check ranges and that pauses grow.
 

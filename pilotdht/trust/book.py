@@ -53,6 +53,8 @@ class TrustEntry:
     """Unix seconds of the last change of state."""
     standing: Standing = _STRANGER
     """State, and what keeps both sides in step."""
+    letter_holders: int = 0
+    """How many nodes keep a letter with the word that the peer has not heard yet; 0 when none is left with anybody."""
 
     @property
     def state(self) -> TrustState:
@@ -120,6 +122,10 @@ class TrustBook:
             except BaseException:
                 self.close()
                 raise
+
+    def reconfigure(self, config: TrustConfig) -> None:
+        """Hold to other bounds from now on; nothing that is kept is dropped for them."""
+        self._config = config
 
     def close(self) -> None:
         """Release the file; safe to call twice. What is in memory stays readable."""

@@ -2,6 +2,9 @@
 
 What is owed follows from the trust book alone, so it survives a restart. One word a peer is under way at a time; pauses
 between tries grow, and end when a link to the peer comes up.
+
+A word that is not answered soon is left in a letter with other nodes as well, once for each word and anew now and then:
+so it is heard when this node is gone by the time the peer is back. Whoever hears a word by letter answers by letter.
 """
 
 from __future__ import annotations
@@ -10,14 +13,18 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from pilotdht.config.trust import TrustConfig
 from pilotdht.errors import LinkClosed, NotTrusted, PilotError
 from pilotdht.identity.ids import PublicKey
 from pilotdht.net.doors import Doors
+from pilotdht.net.limits import TokenBucket
 from pilotdht.tasks import TaskScope
 from pilotdht.trust.book import TrustBook, TrustEntry
+from pilotdht.trust.letters import WrittenAnswer, write_answer, write_word
 from pilotdht.trust.metrics import TrustMetrics
 from pilotdht.trust.policy import TRUST_PORT
 from pilotdht.trust.words import LENGTH_BYTES, Answer, Stance, Word, answer_untrusted, length_untrusted
@@ -40,6 +47,32 @@ class Dialer(Protocol):
         ...
 
 
+class Post(Protocol):
+    """Whatever leaves letters for peers that are away."""
+
+    async def leave(self, target: PublicKey, content: bytes) -> int:
+        """Leave a letter for a key; return with how many nodes, 0 when nobody took it. Must not raise."""
+        ...
+
+
+class _Result(Enum):
+    """What came of saying a word; the names that metrics use."""
+
+    ANSWERED = "answered"
+    BUSY = "busy"
+    UNREACHABLE = "unreachable"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftWord:
+    """A word that is in a letter."""
+
+    sequence: int
+    holders: int
+    again_at: float
+
+
 OnLearned = Callable[[TrustEntry, TrustEntry], None]
 """Called with a peer's entry before and after its answer."""
 
@@ -55,6 +88,7 @@ class Deliveries:
         doors: Doors,
         metrics: TrustMetrics,
         dialer: Dialer,
+        post: Post | None,
         scope: TaskScope,
         hostname: Callable[[], str],
         on_learned: OnLearned,
@@ -67,6 +101,7 @@ class Deliveries:
             doors: chance, for pauses.
             metrics: counters.
             dialer: reaches peers.
+            post: leaves letters; absent: words wait here until the peer is reached.
             scope: owner of the tasks.
             hostname: returns what this node calls itself.
             on_learned: told of every answer.
@@ -76,6 +111,7 @@ class Deliveries:
         self._random = doors.random
         self._metrics = metrics
         self._dialer = dialer
+        self._post = post
         self._scope = scope
         self._hostname = hostname
         self._on_learned = on_learned
@@ -84,6 +120,10 @@ class Deliveries:
         self._queued: dict[PublicKey, None] = {}
         self._timers: dict[PublicKey, asyncio.TimerHandle] = {}
         self._failures: dict[PublicKey, int] = {}
+        self._left: dict[PublicKey, _LeftWord] = {}  # of peers that something is owed to
+        self._answers = TokenBucket(
+            rate_per_s=config.answer_letters_per_s, burst=config.answer_letters_burst, now=self._loop.time()
+        )
         self._is_closed = False
 
     def start(self) -> None:
@@ -117,6 +157,47 @@ class Deliveries:
             async with asyncio.timeout(timeout_s):
                 await waiter
 
+    def letter_holders(self, peer: PublicKey) -> int:
+        """Return how many nodes keep a letter with the word that is owed to a peer."""
+        left = self._left.get(peer)
+        return left.holders if left is not None and left.sequence == self._owed_sequence(peer) else 0
+
+    def answer_by_letter(self, peer: PublicKey, word: Word, answer: Answer) -> None:
+        """Answer a word that came in a letter, when nothing is owed to the peer: a word of ours would answer as well.
+
+        By letter even when the peer is up: it is told within a moment, and nobody is dialled for a stranger's word.
+        """
+        if self._post is None or self._is_closed or self._owed_sequence(peer):
+            return
+        if not self._answers.take(self._loop.time()):
+            self._metrics.letters["answer_limited"].inc()
+            return
+        self._scope.start(self._leave_answer(self._post, peer, write_answer(word, answer)), name="trust answer")
+
+    def learn_by_letter(self, peer: PublicKey, written: WrittenAnswer) -> None:
+        """Take in an answer that came in a letter; one to a word that is not owed any more tells nothing."""
+        before = self._book.entry(peer)
+        word = before.word(self._hostname())
+        if word is None or word.sequence != written.answered:
+            self._metrics.letters["stale_answer"].inc()
+            return
+        after = self._book.learn(peer, word, written.answer)
+        self._metrics.letters["answer_heard"].inc()
+        self._metrics.deliveries["answered_by_letter"].inc()
+        self._on_learned(before, after)
+        self._settled(peer)
+
+    def _settled(self, peer: PublicKey) -> None:
+        """Forget what was kept about a peer that nothing is owed to any more."""
+        if self._book.entry(peer).standing.owed is None:
+            self._failures.pop(peer, None)
+            self._left.pop(peer, None)
+
+    def _owed_sequence(self, peer: PublicKey) -> int:
+        """Return the sequence of the word that is owed to a peer; 0 when none is."""
+        standing = self._book.entry(peer).standing
+        return 0 if standing.owed is None else standing.owed_sequence
+
     def _schedule(self, peer: PublicKey, delay_s: float) -> None:
         timer = self._timers.pop(peer, None)
         if timer is not None:
@@ -145,39 +226,60 @@ class Deliveries:
                 word = self._book.entry(peer).word(self._hostname())
                 if word is None:
                     break
-                is_answered = await self._try(peer, word)
+                is_answered = await self._say(peer, word)
                 if not is_answered and self._book.entry(peer).standing.owed_sequence == word.sequence:
                     break
         finally:
             _wake(self._running.pop(peer))
-            if self._book.entry(peer).standing.owed is None:
-                self._failures.pop(peer, None)
-            else:
+            self._settled(peer)
+            if self._owed_sequence(peer):
                 self._schedule(peer, self._pause_s(peer))
             if self._queued and not self._is_closed:
                 self._begin(next(iter(self._queued)), is_urgent=False)
 
-    async def _try(self, peer: PublicKey, word: Word) -> bool:
-        """Say one word; returns whether it was answered."""
-        results = self._metrics.deliveries
+    async def _say(self, peer: PublicKey, word: Word) -> bool:
+        """Say one word, and leave it in a letter when it is not answered soon; returns whether it was answered."""
+        async with asyncio.TaskGroup() as group:
+            trying = group.create_task(self._try(peer, word))
+            await asyncio.wait([trying], timeout=self._config.letter_after_s)
+            if not trying.done() or trying.result() is _Result.UNREACHABLE:
+                await self._leave(peer, word)
+        return trying.result() is _Result.ANSWERED
+
+    async def _leave(self, peer: PublicKey, word: Word) -> None:
+        left, now = self._left.get(peer), self._loop.time()
+        if self._post is None or (left is not None and left.sequence == word.sequence and now < left.again_at):
+            return
+        holders = await self._post.leave(peer, write_word(word))
+        self._metrics.letters["word_left" if holders else "not_left"].inc()
+        if holders:
+            self._left[peer] = _LeftWord(word.sequence, holders, self._loop.time() + self._config.letter_again_s)
+
+    async def _leave_answer(self, post: Post, peer: PublicKey, content: bytes) -> None:
+        holders = await post.leave(peer, content)
+        self._metrics.letters["answer_left" if holders else "not_left"].inc()
+
+    async def _try(self, peer: PublicKey, word: Word) -> _Result:
+        """Say one word; returns what came of it."""
+        result = await self._tried(peer, word)
+        self._metrics.deliveries[result.value].inc()
+        return result
+
+    async def _tried(self, peer: PublicKey, word: Word) -> _Result:
         try:
             async with asyncio.timeout(self._config.exchange_timeout_s):
                 answer = await self._exchange(peer, word)
             if answer.stance is Stance.BUSY:
-                results["busy"].inc()
-                return False
+                return _Result.BUSY
             before = self._book.entry(peer)
             after = self._book.learn(peer, word, answer)
         except TimeoutError:
-            results["unreachable"].inc()
-            return False
+            return _Result.UNREACHABLE
         except PilotError as error:
-            results["failed" if error.code == "bad_message" else "unreachable"].inc()
             _logger.debug("a word of trust was not delivered", extra={"reason": error.code})
-            return False
-        results["answered"].inc()
+            return _Result.FAILED if error.code == "bad_message" else _Result.UNREACHABLE
         self._on_learned(before, after)
-        return True
+        return _Result.ANSWERED
 
     async def _exchange(self, peer: PublicKey, word: Word) -> Answer:
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from pilotdht.config.trust import TrustConfig
@@ -19,7 +19,8 @@ from pilotdht.net.doors import Doors
 from pilotdht.net.limits import PrefixLimiter
 from pilotdht.tasks import TaskScope
 from pilotdht.trust.book import TrustBook, TrustEntry
-from pilotdht.trust.deliveries import Deliveries, Dialer
+from pilotdht.trust.deliveries import Deliveries, Dialer, Post
+from pilotdht.trust.letters import WrittenAnswer, written_untrusted
 from pilotdht.trust.metrics import TrustMetrics
 from pilotdht.trust.states import TrustState
 from pilotdht.trust.words import LENGTH_BYTES, Answer, Stance, Word, length_untrusted, word_untrusted
@@ -81,6 +82,7 @@ class Handshakes:
         scope: TaskScope,
         hostname: Callable[[], str],
         cut: Callable[[PublicKey], object],
+        post: Post | None = None,
     ) -> None:
         """Make it.
 
@@ -93,6 +95,7 @@ class Handshakes:
             scope: owner of the deliveries.
             hostname: returns what this node calls itself.
             cut: ends every live link to a peer at once.
+            post: leaves letters for peers that are away; absent: they are told when both are there.
         """
         self._book = book
         self._config = config
@@ -109,6 +112,7 @@ class Handshakes:
             doors=doors,
             metrics=metrics,
             dialer=dialer,
+            post=post,
             scope=scope,
             hostname=hostname,
             on_learned=self._on_learned,
@@ -118,6 +122,11 @@ class Handshakes:
     def on_change(self, callback: ChangeCallback) -> None:
         """Call ``callback`` with each change; its errors go to the loop's handler."""
         self._callbacks.append(callback)
+
+    def reconfigure(self, config: TrustConfig) -> None:
+        """Judge requests by other settings from now on; rates and pauses stay as they began."""
+        self._config = config
+        self._book.reconfigure(config)
 
     def start(self) -> None:
         """Begin to tell peers what they have not heard yet, also from before a restart."""
@@ -144,7 +153,7 @@ class Handshakes:
 
         Returns:
             Its entry: trusted when it agreed at once, pending otherwise. ``is_delivered`` is false while it could not
-            be told; that goes on in the background.
+            be told; that goes on in the background, and ``letter_holders`` says how many nodes keep a letter for it.
 
         Raises:
             InvalidArgument: the reason is too long or not printable.
@@ -214,6 +223,38 @@ class Handshakes:
             if is_lost:
                 self._cut_untrusted(stream.peer)
 
+    def hear_letter(self, peer: PublicKey, content: bytes) -> bool:
+        """Take in a letter of a peer as if it had said the same on port 444; return false when there is no room now.
+
+        Args:
+            peer: its author, proven.
+            content: what it says, unchecked; what makes no sense is dropped.
+        """
+        try:
+            written = written_untrusted(content)
+        except BadMessage:
+            self._metrics.dropped["malformed"].inc()
+            return True
+        if isinstance(written, WrittenAnswer):
+            return self._learn_by_letter(peer, written)
+        before, after, answer = self._hear(peer, written)
+        if answer.stance is Stance.BUSY:
+            return False
+        self._metrics.letters["word_heard"].inc()
+        if _is_lost(before, after):
+            self._cut_untrusted(peer)
+        self._deliveries.answer_by_letter(peer, written, answer)
+        return True
+
+    def _learn_by_letter(self, peer: PublicKey, written: WrittenAnswer) -> bool:
+        try:
+            self._deliveries.learn_by_letter(peer, written)
+        except ConfigError:
+            self._metrics.dropped["not_kept"].inc()
+            _logger.exception("the trust book cannot be written")
+            return False
+        return True
+
     def _hear(self, peer: PublicKey, word: Word) -> tuple[TrustEntry, TrustEntry, Answer]:
         before = self._book.entry(peer)
         if not self._limiter.take(peer, self._loop.time()):
@@ -241,7 +282,7 @@ class Handshakes:
         if _is_lost(before, after):
             self._cut_untrusted(peer)
         await self._deliveries.deliver(peer, self._config.exchange_timeout_s if timeout_s is None else timeout_s)
-        return self._book.entry(peer)
+        return replace(self._book.entry(peer), letter_holders=self._deliveries.letter_holders(peer))
 
     def _on_learned(self, before: TrustEntry, after: TrustEntry) -> None:
         self._note(before, after)

@@ -8,11 +8,23 @@ from pilotdht.metrics import Counter, Gauge
 from pilotdht.trust.states import TrustState
 from pilotdht.trust.words import WordKind
 
-DELIVERY_RESULTS = ("answered", "busy", "unreachable", "failed")
+DELIVERY_RESULTS = ("answered", "busy", "unreachable", "failed", "answered_by_letter")
 """Ways the delivery of a word can end."""
 
 DROP_REASONS = ("rate", "full", "malformed", "timeout", "closed", "not_kept")
 """Reasons for which a peer's word is not taken."""
+
+
+LETTER_RESULTS = (
+    "word_left",
+    "answer_left",
+    "not_left",
+    "answer_limited",
+    "word_heard",
+    "answer_heard",
+    "stale_answer",
+)
+"""What was done about letters: left with others or not, kept back, heard, or an answer to what is not owed any more."""
 
 
 class TrustMetrics:
@@ -37,6 +49,11 @@ class TrustMetrics:
         changes = Counter(
             "pilotdht_trust_changes_total", "Changes of trust, by the state they led to.", ["state"], registry=registry
         )
+        letters = Counter(
+            "pilotdht_trust_letters_total", "Letters about trust, by what was done.", ["result"], registry=registry
+        )
+        self.letters = {result: letters.labels(result) for result in LETTER_RESULTS}
+        """Letters about trust, written and read."""
         self.changes = {state: changes.labels(state.value) for state in TrustState}
         """Changes of state, by where they led."""
         self.trusted = Gauge("pilotdht_trust_trusted_peers", "Peers trusted.", registry=registry)

@@ -56,6 +56,7 @@ from pilotdht.wire.gossip_messages import (
     Summaries,
     Summarise,
 )
+from pilotdht.wire.letter_messages import Collect, Leave, Left, Letters, LettersWait
 from pilotdht.wire.message import REQUEST_ID_BYTES, Flags, Message, Reply, Request, token_untrusted
 from pilotdht.wire.renewal_messages import Renew, Renewed
 from pilotdht.wire.traversal_messages import (
@@ -104,6 +105,9 @@ REPLY_OF: dict[type[Request], type[Reply] | None] = {
     HangUp: None,
     SendKnocks: Knocking,
     KnockFor: None,
+    Leave: Left,
+    Collect: Letters,
+    LettersWait: None,
 }
 """What answers each type of request; ``None``: nothing does."""
 

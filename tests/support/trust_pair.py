@@ -15,6 +15,7 @@ from pilotdht.identity.keys import KeyPair
 from pilotdht.net.doors import Doors
 from pilotdht.tasks import TaskScope
 from pilotdht.trust.book import TrustBook
+from pilotdht.trust.deliveries import Post
 from pilotdht.trust.handshake import Handshakes, TrustChange
 from pilotdht.trust.metrics import TrustMetrics
 from pilotdht.trust.policy import TrustGate
@@ -45,7 +46,9 @@ class WallClock:
 class TrustNode:
     """One node: book, handshakes and gate."""
 
-    def __init__(self, mesh: TrustMesh, number: int, *, path: Path | None, config: TrustConfig) -> None:
+    def __init__(
+        self, mesh: TrustMesh, number: int, *, path: Path | None, config: TrustConfig, post: Post | None = None
+    ) -> None:
         self.mesh = mesh
         self.keys = KeyPair.from_seed(bytes([number]) * 32)
         self.key = self.keys.public_key
@@ -74,6 +77,7 @@ class TrustNode:
             scope=self.scope,
             hostname=lambda: self.hostname,
             cut=self.cut,
+            post=post,
         )
         self.handshakes.on_change(self.changes.append)
 
@@ -115,9 +119,12 @@ class TrustMesh:
     def __init__(self) -> None:
         self.nodes: dict[PublicKey, TrustNode] = {}
 
-    async def add(self, number: int, *, path: Path | None = None, config: TrustConfig | None = None) -> TrustNode:
+    async def add(
+        self, number: int, *, path: Path | None = None, config: TrustConfig | None = None, post: Post | None = None
+    ) -> TrustNode:
         """Start a node; a number that was stopped before starts again with the same key."""
-        node = TrustNode(self, number, path=path, config=config or TrustConfig(retry_first_s=0.01, retry_most_s=0.02))
+        config = config or TrustConfig(retry_first_s=0.01, retry_most_s=0.02)
+        node = TrustNode(self, number, path=path, config=config, post=post)
         await node.scope.__aenter__()
         node.handshakes.start()
         self.nodes[node.key] = node
