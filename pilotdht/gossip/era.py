@@ -32,7 +32,13 @@ from pilotdht.wire.certificates import Role
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.gossip_messages import Summaries, Summarise
 from pilotdht.wire.groups import GroupId
-from pilotdht.wire.membership import MAX_CAPABILITIES, MAX_FACT_ENDPOINTS, MAX_FACT_TAGS, MAX_VERSION_CHARS
+from pilotdht.wire.membership import (
+    MAX_CAPABILITIES,
+    MAX_FACT_ENDPOINTS,
+    MAX_FACT_INTRODUCERS,
+    MAX_FACT_TAGS,
+    MAX_VERSION_CHARS,
+)
 from pilotdht.wire.revocations import Revocation
 from pilotdht.wire.rotations import Rotation
 
@@ -335,6 +341,7 @@ class Era:
         capabilities = dict.fromkeys((*charter.capabilities, *around.capabilities(charter.name)))
         return Description(
             endpoints=around.endpoints()[:MAX_FACT_ENDPOINTS],
+            introducers=tuple(around.introducers())[:MAX_FACT_INTRODUCERS],
             hostname=granted or around.hostname(),
             tags=tuple(tags)[:MAX_FACT_TAGS],
             capabilities=tuple(capabilities)[:MAX_CAPABILITIES],

@@ -236,7 +236,7 @@ class Members:
         refuted = tuple(known.accusers) if before is MemberStatus.SUSPECT and is_newer else ()
         is_return = before is MemberStatus.DEAD and is_newer and not known.is_hearsay
         known.signed, known.role = signed, role
-        if fact.endpoints != before_fact.endpoints:
+        if (fact.endpoints, fact.introducers) != (before_fact.endpoints, before_fact.introducers):
             known.turn, known.heard_at = 0, None
         if fact.kind is FactKind.LEFT:
             known.is_hearsay = False

@@ -131,7 +131,7 @@ class Prober:
         """Try to reach somebody who is held for dead: what ends a partition."""
         self.next_retry = now + self._config.retry_interval_s * self._random.uniform(0.5, 1.5)
         member = self._members.random_dead(self._random)
-        if member is None or not member.signed.fact.endpoints:
+        if member is None or not member.signed.fact.is_somewhere:
             return
 
         def tried(outcome: Outcome | NodeClosed) -> None:
@@ -169,7 +169,7 @@ class Prober:
     def probe_for(self, message: ProbeFor) -> Deferred | ProbeOutcome:
         """Probe a member because somebody else does not hear it; tell in time whether we do."""
         target = self._members.find(message.target)
-        if target is None or not target.signed.fact.endpoints or self.helped >= self._config.max_helped:
+        if target is None or not target.signed.fact.is_somewhere or self.helped >= self._config.max_helped:
             return ProbeOutcome(is_alive=False)
         deferred = Deferred()
         askers = self._helped.get(target.node_id)
@@ -219,7 +219,7 @@ class Prober:
 
     def _is_to_be_probed(self, node_id: NodeId) -> bool:
         member = self._members.find(node_id)
-        return member is not None and member.is_there and bool(member.signed.fact.endpoints)
+        return member is not None and member.is_there and member.signed.fact.is_somewhere
 
     def _probed(self, run: _Run, outcome: Outcome | NodeClosed) -> None:
         if type(outcome) is Slow:
@@ -247,7 +247,7 @@ class Prober:
 
         without = (run.member.node_id,)
         for helper in self._members.sample(self._config.indirect_probes, self._random, without=without):
-            if helper.signed.fact.endpoints:
+            if helper.signed.fact.is_somewhere:
                 pending, _ = self.send(
                     self._telling.contact(helper), message, helped, Waits(_HELPER_WAIT_S, _HELPER_WAIT_S)
                 )

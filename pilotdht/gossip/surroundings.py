@@ -31,6 +31,7 @@ class Surroundings:
         entries: Entries,
         locate: Callable[[PublicKey], Awaitable[Contact | None]],
         endpoints: Callable[[], tuple[Endpoint, ...]],
+        introducers: Callable[[], tuple[Contact, ...]],
         hostname: Callable[[], str],
         tags: Callable[[], tuple[str, ...]],
         capabilities: Callable[[str], tuple[str, ...]],
@@ -56,6 +57,8 @@ class Surroundings:
         """Finds where the owner of a key answers."""
         self.endpoints = endpoints
         """Where this node answers now."""
+        self.introducers = introducers
+        """Through whom it is called now; none when it is reachable."""
         self.hostname = hostname
         """What it calls itself now."""
         self.tags = tags

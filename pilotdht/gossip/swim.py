@@ -189,6 +189,7 @@ class Swim:
     def start(self, scope: TaskScope) -> None:
         """Say that this member is there, answer others, and begin to probe."""
         self._is_open = True
+        self._post.know(self._group, self)
         self._post.serve(self._group, Probe, self._on_probe)
         self._post.serve(self._group, ProbeFor, self._on_probe_for)
         self._post.serve(self._group, Gossip, self._on_gossip)
@@ -254,7 +255,8 @@ class Swim:
         told, true = self._voice.description, self._describe()
         if true != told:
             now = self._loop.time()
-            if true.endpoints != told.endpoints or self._updates.take(now):
+            is_elsewhere = (true.endpoints, true.introducers) != (told.endpoints, told.introducers)
+            if is_elsewhere or self._updates.take(now):
                 self._announce(now)
             else:
                 self._next_renewal = min(self._next_renewal, now + 1.0 / self._config.updates_per_s)
@@ -268,7 +270,7 @@ class Swim:
         """Tell the group of a revocation that this node made."""
         self._outbox.add((item[:1], item), item)
         for member in self._hearing.expel_unadmitted(self._loop.time()):
-            if member.signed.fact.endpoints:  # whoever is expelled hears it from us, and from nobody else
+            if member.signed.fact.is_somewhere:  # whoever is expelled hears it from us, and from nobody else
                 self._post.tell(self._telling.contact(member), Gossip(self._group, (item,)))
         self._noticed(item)
         self._telling.soon()
@@ -301,18 +303,23 @@ class Swim:
         member = self.members.of_key(public_key)
         return None if member is None else self._contact_of_id(member.node_id)
 
+    def introducers_of(self, public_key: PublicKey) -> tuple[Contact, ...]:
+        """Return through whom a member says that it is called; nobody when it is not known, or has endpoints."""
+        member = self.members.of_key(public_key)
+        return () if member is None else member.signed.fact.introducers
+
     def sample(self, count: int, random: Random, *, without: Container[PublicKey] = ()) -> list[Contact]:
         """Return contacts of up to ``count`` members that are there, drawn at random; never this one."""
 
         def is_wanted(member: Member) -> bool:
             fact = member.signed.fact
-            return bool(fact.endpoints) and fact.public_key not in without
+            return fact.is_somewhere and fact.public_key not in without
 
         return [self._telling.contact(member) for member in self.members.sample(count, random, is_wanted=is_wanted)]
 
     def rtt_of(self, member: Member) -> float | None:
         """Return a member's smoothed round-trip time in seconds; absent when it never answered."""
-        return self._post.rtt_of(self._telling.contact(member)) if member.signed.fact.endpoints else None
+        return self._post.rtt_of(self._telling.contact(member)) if member.signed.fact.is_somewhere else None
 
     # Time.
 
@@ -480,12 +487,12 @@ class Swim:
     def _to_be_told(self) -> list[Contact]:
         """Return whom to tell of our leaving."""
         count = LEAVE_ROUNDS * self._config.gossip_fan_out
-        drawn = self.members.sample(count, self._random, is_wanted=lambda member: bool(member.signed.fact.endpoints))
+        drawn = self.members.sample(count, self._random, is_wanted=lambda member: member.signed.fact.is_somewhere)
         return [self._telling.contact(member) for member in drawn]
 
     def _contact_of_id(self, node_id: NodeId) -> Contact | None:
         member = self.members.find(node_id)
-        return None if member is None or not member.signed.fact.endpoints else self._telling.contact(member)
+        return None if member is None or not member.signed.fact.is_somewhere else self._telling.contact(member)
 
     def _unix_ms(self) -> int:
         return int(self._unix_time() * 1000)

@@ -15,6 +15,7 @@ from pilotdht.gossip.post import Post
 from pilotdht.gossip.values import MemberStatus
 from pilotdht.identity.ids import NodeId
 from pilotdht.identity.keys import KeyPair
+from pilotdht.net.switchboard import HIDDEN
 from pilotdht.wire.contact import Contact, interned
 from pilotdht.wire.gossip_messages import Gossip, Probe
 from pilotdht.wire.groups import GroupId
@@ -72,8 +73,13 @@ class Telling:
         """Loop time of the next round of gossip."""
 
     def contact(self, member: Member) -> Contact:
-        """Return where to reach a member that says where it is: where it answered, else the next of its endpoints."""
+        """Return where to reach a member that says where it is: where it answered, else the next of its endpoints.
+
+        One that names introducers has no endpoint that answers: the post office finds a road.
+        """
         fact = member.signed.fact
+        if fact.introducers:
+            return interned(fact.public_key, HIDDEN)
         if member.heard_at is not None:
             return interned(fact.public_key, member.heard_at)
         return interned(fact.public_key, fact.endpoints[member.turn % len(fact.endpoints)])
@@ -118,12 +124,13 @@ class Telling:
         Returns:
             Whether its silence says little: it never answered there, and has endpoints that were not tried yet.
         """
+        fact = member.signed.fact
         is_proven = self._post.rtt_of(self.contact(member)) is not None
         if member.heard_at is not None:
             member.heard_at = None
         else:
             member.turn += 1
-        return not is_proven and member.turn % len(member.signed.fact.endpoints) != 0
+        return not is_proven and member.turn % len(fact.introducers or fact.endpoints) != 0
 
     def died(self, member: Member, now: float) -> None:
         """Go on telling a member that was declared dead, for a while: it may only have been slow."""
@@ -142,7 +149,7 @@ class Telling:
         if dead is not None and targets:
             targets[-1] = dead
         for member in targets:
-            if not member.signed.fact.endpoints:
+            if not member.signed.fact.is_somewhere:
                 continue
             contact = self.contact(member)
             if self._post.rtt_of(contact) is None:  # nobody proved to be there: one probe, not a stream of news

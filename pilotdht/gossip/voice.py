@@ -10,9 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pilotdht.identity.keys import KeyPair
+from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.groups import GroupId
-from pilotdht.wire.membership import MAX_FACT_ENDPOINTS, FactKind, MemberFact, SignedFact, sign_fact
+from pilotdht.wire.membership import (
+    MAX_FACT_ENDPOINTS,
+    MAX_FACT_INTRODUCERS,
+    FactKind,
+    MemberFact,
+    SignedFact,
+    sign_fact,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +29,8 @@ class Description:
 
     endpoints: tuple[Endpoint, ...] = ()
     """Where it answers, best first; the first three are told."""
+    introducers: tuple[Contact, ...] = ()
+    """Servers through which it is called, the best first; empty when its endpoints answer strangers. Two are told."""
     hostname: str = ""
     """What it calls itself, or empty."""
     tags: tuple[str, ...] = ()
@@ -68,6 +78,7 @@ class Voice:
                 kind=kind,
                 incarnation=self._incarnation,
                 endpoints=description.endpoints[:MAX_FACT_ENDPOINTS],
+                introducers=description.introducers[:MAX_FACT_INTRODUCERS],
                 hostname=description.hostname,
                 tags=description.tags,
                 capabilities=description.capabilities,

@@ -28,6 +28,7 @@ from pilotdht.wire.codec import (
     list_untrusted,
     text_untrusted,
 )
+from pilotdht.wire.contact import Contact, contacts_untrusted
 from pilotdht.wire.endpoint import Endpoint, unpack_endpoint_untrusted
 from pilotdht.wire.gossip_messages import group_untrusted
 from pilotdht.wire.groups import GroupId
@@ -40,6 +41,7 @@ MAX_FACT_BYTES = 960
 
 MAX_SUSPICION_BYTES = 192
 MAX_FACT_ENDPOINTS = 3
+MAX_FACT_INTRODUCERS = 2
 MAX_FACT_TAGS = 8
 MAX_CAPABILITIES = 16
 MAX_VERSION_CHARS = 16
@@ -88,6 +90,8 @@ class MemberFact:
     """Unix time of signing in milliseconds; grows."""
     endpoints: tuple[Endpoint, ...] = ()
     """Up to 3 endpoints where it says it answers, best first."""
+    introducers: tuple[Contact, ...] = ()
+    """Up to 2 servers through which it is called, because its endpoints do not answer strangers; empty: they do."""
     hostname: str = ""
     """What it calls itself, or empty."""
     tags: tuple[str, ...] = ()
@@ -100,6 +104,11 @@ class MemberFact:
     """Version of its software, up to 16 characters."""
     chain: bytes = b""
     """Its certificates, from the group key to it; empty in an open group."""
+
+    @property
+    def is_somewhere(self) -> bool:
+        """Whether it says how it is reached."""
+        return bool(self.endpoints or self.introducers)
 
     def body(self) -> bytes:
         """Return the bytes that are signed."""
@@ -117,6 +126,7 @@ class MemberFact:
                 self.load,
                 self.version,
                 self.chain,
+                *([[contact.packed() for contact in self.introducers]] if self.introducers else []),
             ]
         )
 
@@ -219,6 +229,7 @@ def signed_fact_untrusted(item: bytes) -> SignedFact:
         load=None if load is None else integer_untrusted(load, high=100),
         version=_printable_untrusted(version),
         chain=bytes_untrusted(chain, most=MAX_CHAIN_BYTES),
+        introducers=_introducers_untrusted(values[12]) if len(values) > 12 else (),
     )
     if not membership_signatures.verify(fact.public_key, _domain(ItemType.FACT) + body, signature):
         raise BadMessage("fact_signature")
@@ -245,6 +256,10 @@ def signed_suspicion_untrusted(item: bytes) -> SignedSuspicion:
     if not membership_signatures.verify(suspicion.accuser, _domain(ItemType.SUSPICION) + body, signature):
         raise BadMessage("suspicion_signature")
     return SignedSuspicion(suspicion, item)
+
+
+def _introducers_untrusted(value: object) -> tuple[Contact, ...]:
+    return contacts_untrusted(list_untrusted(value, most=MAX_FACT_INTRODUCERS))
 
 
 _KINDS = (FactKind.ALIVE, FactKind.LEFT)

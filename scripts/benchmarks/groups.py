@@ -1,4 +1,8 @@
-"""Groups of whole nodes in one process: what an idle member costs, and how fast a message reaches all."""
+"""Groups of real members in one process, over real sockets: what an idle one costs, and how fast a message reaches all.
+
+A member is what a node runs for one group: a socket, membership and messages, with real keys. The rest of the node (its
+DHT, its tunnels) is left out: five hundred of those keep a processor busy without any group.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +10,24 @@ import asyncio
 import contextlib
 import statistics
 import time
+from collections.abc import Iterator
 from random import Random
 
-from pilotdht.config.config import Config
-from pilotdht.gossip.broadcast.subscriptions import Subscription
-from pilotdht.gossip.group import Group
-from pilotdht.node.node import Node
+from pilotdht.config.gossip import GossipConfig
+from pilotdht.config.net import NetConfig
+from pilotdht.gossip.values import Event
+from pilotdht.identity.keys import KeyPair
+from pilotdht.net.doors import real_doors
+from pilotdht.net.socket import UdpNetwork
+from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from scripts.benchmarks.report import Row, better
+from simulations.groups.speaker import SpeakingMember
+from simulations.population.member import Identity
 
 LOOPBACK = Endpoint("127.0.0.1", 0)
-GROUP = "bench"
 AT_ONCE = 8
-"""Nodes that start and join at the same time."""
+"""Members that start and join at the same time."""
 
 SETTLED_WITHIN_S = 240.0
 QUIET_S = 60.0
@@ -36,18 +45,17 @@ def rows(quick: bool) -> list[Row]:
 
 
 async def _group(members: int, *, quiet_s: float, idle_s: float, messages: int) -> list[Row]:
+    town = _Town(members)
     async with contextlib.AsyncExitStack() as stack:
         began = time.process_time()
-        nodes = await _nodes(members, stack)
-        groups = [node.group(GROUP) for node in nodes]
+        await town.start(stack)
         async with asyncio.timeout(SETTLED_WITHIN_S):
-            while any(group.info().alive < members for group in groups):  # noqa: ASYNC110 - nobody tells
+            while any(one.swim.alive_count() < members for one in town.members):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.5)
         joined_s = (time.process_time() - began) / members
         await asyncio.sleep(quiet_s)
-        without_s, without_bytes = await _idle(nodes, idle_s)
-        subscriptions = [stack.enter_context(contextlib.closing(group.subscribe("bench.*"))) for group in groups]
-        taken = await _publish(groups, subscriptions, messages)
+        idle_cpu_s, idle_bytes = await town.idle(idle_s)
+        taken = await town.publish(messages)
     fanned = await _fan_out(members)
     p50, p99 = (1e3 * _quantile(taken, share) for share in (0.5, 0.99))
     base_p50, base_p99 = (1e3 * _quantile(fanned, share) for share in (0.5, 0.99))
@@ -56,11 +64,11 @@ async def _group(members: int, *, quiet_s: float, idle_s: float, messages: int) 
         Row(name=f"joining, processor time a member of {members}", value=1e3 * joined_s, unit="ms"),
         Row(
             name=f"idle member of {members}, processor time",
-            value=100 * without_s / idle_s / members,
+            value=100 * idle_cpu_s / idle_s / members,
             unit="% of a core",
-            note="whole nodes, their DHT included",
+            note="both ends of all probes included",
         ),
-        Row(name=f"idle member of {members}, sent", value=without_bytes / idle_s / members, unit="bytes/s"),
+        Row(name=f"idle member of {members}, sent", value=idle_bytes / idle_s / members, unit="bytes/s"),
         Row(
             name=f"message to {members}, p50",
             value=p50,
@@ -81,56 +89,107 @@ async def _group(members: int, *, quiet_s: float, idle_s: float, messages: int) 
     ]
 
 
-async def _nodes(count: int, stack: contextlib.AsyncExitStack) -> list[Node]:
-    first = await stack.enter_async_context(Node(Config(hostname="agent-0", listen=LOOPBACK)))
-    await first.create_group(GROUP)
-    nodes = [first]
-    numbers = iter(range(1, count))
+class _Member(SpeakingMember):
+    """A member whose keys agree as a node's do."""
 
-    async def start() -> None:
-        for number in numbers:
-            bootstrap = tuple(str(node.endpoints[0]) for node in nodes[:3])
-            node = Node(Config(hostname=f"agent-{number}", listen=LOOPBACK, bootstrap=bootstrap))
-            nodes.append(await stack.enter_async_context(node))
-            await node.join_group(GROUP)
+    net_config = NetConfig()
 
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(AT_ONCE):
-            tasks.create_task(start())
-    return nodes
+    def __init__(self, identity: Identity, town: _Town) -> None:
+        super().__init__(
+            identity,
+            doors=real_doors(UdpNetwork(NetConfig())),
+            config=GossipConfig(),
+            contact_of=town.contact_of,
+            on_change=lambda _number, _change: None,
+        )
+        self.keys = KeyPair.from_seed(identity.seed)
+        self.on_event = town.heard
 
-
-async def _idle(nodes: list[Node], duration_s: float) -> tuple[float, float]:
-    """Return processor seconds and bytes sent by all nodes while nothing happens."""
-    before = sum(_sent_bytes(node) for node in nodes)
-    began = time.process_time()
-    await asyncio.sleep(duration_s)
-    return time.process_time() - began, sum(_sent_bytes(node) for node in nodes) - before
+    @property
+    def sent_bytes(self) -> int:
+        """Bytes of datagrams sent so far."""
+        return self._net_metrics.bytes_out
 
 
-def _sent_bytes(node: Node) -> float:
-    return node.registry.get_sample_value("pilotdht_net_sent_bytes_total") or 0.0
+class _Town:
+    """All members, and what they hear."""
 
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._random = Random(1)
+        self._contacts: dict[Endpoint, Contact] = {}
+        self._arrivals: list[float] = []
+        self._all_heard = asyncio.Event()
+        self.members: list[_Member] = []
 
-async def _publish(groups: list[Group], subscriptions: list[Subscription], count: int) -> list[float]:
-    """Return the seconds from publishing to each arrival at another member."""
-    random = Random(1)
-    taken: list[float] = []
-    for number in range(count):
-        sender = random.randrange(len(groups))
-        async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-            arrivals = [tasks.create_task(_arrival(subscription)) for subscription in subscriptions]
-            await asyncio.sleep(0)  # all are reading from here on
+    def contact_of(self, endpoint: Endpoint) -> Contact:
+        """Return who is at an endpoint."""
+        return self._contacts[endpoint]
+
+    def heard(self, _number: int, _event: Event) -> None:
+        """Note when a message was read."""
+        self._arrivals.append(time.perf_counter())
+        if len(self._arrivals) == self._count:
+            self._all_heard.set()
+
+    async def start(self, stack: contextlib.AsyncExitStack) -> None:
+        """Start all members; each joins through three that are there."""
+        endpoints = await _free_endpoints(self._count)
+        made = [
+            _Member(Identity(number=number, seed=number.to_bytes(32, "big"), endpoint=endpoint), self)
+            for number, endpoint in enumerate(endpoints)
+        ]
+        self._contacts = {one.identity.endpoint: one.contact for one in made}
+        await self._start_one(made[0], stack)
+
+        async def start(waiting: Iterator[_Member]) -> None:
+            for member in waiting:
+                await self._start_one(member, stack)
+
+        waiting = iter(made[1:])
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(start(waiting))
+
+    async def _start_one(self, member: _Member, stack: contextlib.AsyncExitStack) -> None:
+        there = self._random.sample(self.members, min(3, len(self.members)))
+        stack.push_async_callback(member.crash)
+        await member.start([one.identity.endpoint for one in there])
+        self.members.append(member)
+
+    async def idle(self, duration_s: float) -> tuple[float, float]:
+        """Return processor seconds and bytes sent by all while nothing happens."""
+        before = sum(one.sent_bytes for one in self.members)
+        began = time.process_time()
+        await asyncio.sleep(duration_s)
+        return time.process_time() - began, sum(one.sent_bytes for one in self.members) - before
+
+    async def publish(self, count: int) -> list[float]:
+        """Return the seconds from publishing to each arrival at a member, the sender's own included."""
+        taken: list[float] = []
+        for _ in range(count):
+            self._arrivals.clear()
+            self._all_heard.clear()
             began = time.perf_counter()
-            await groups[sender].publish(f"bench.{number}", MESSAGE)
-        taken += [arrival.result() - began for place, arrival in enumerate(arrivals) if place != sender]
-        await asyncio.sleep(0.05)
-    return taken
+            self._random.choice(self.members).say(MESSAGE)
+            async with asyncio.timeout(30):
+                await self._all_heard.wait()
+            taken += [arrival - began for arrival in self._arrivals]
+            await asyncio.sleep(0.05)
+        return taken
 
 
-async def _arrival(subscription: Subscription) -> float:
-    await subscription.next()
-    return time.perf_counter()
+async def _free_endpoints(count: int) -> list[Endpoint]:
+    """Return loopback endpoints that nobody uses now."""
+    loop = asyncio.get_running_loop()
+    transports = [
+        (await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=LOOPBACK))[0] for _ in range(count)
+    ]
+    ports = [transport.get_extra_info("sockname")[1] for transport in transports]
+    for transport in transports:
+        transport.close()
+    await asyncio.sleep(0)
+    return [Endpoint(LOOPBACK.host, port) for port in ports]
 
 
 async def _fan_out(members: int) -> list[float]:

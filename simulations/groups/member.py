@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from prometheus_client import CollectorRegistry
 
 from pilotdht.config.gossip import GossipConfig
+from pilotdht.config.net import NetConfig
 from pilotdht.errors import PilotError
 from pilotdht.gossip.members import Change
 from pilotdht.gossip.metrics import GossipMetrics
@@ -27,7 +28,7 @@ from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.gossip_messages import Summarise
 from pilotdht.wire.groups import GroupId, open_group_id
 from pilotdht.wire.membership import ItemType, MemberFact
-from simulations.groups.sockets import opened_socket
+from simulations.groups.sockets import SIMULATED_NET, opened_socket
 from simulations.population.keys import SimulatedKeyPair
 from simulations.population.member import Answer, Identity
 
@@ -52,6 +53,9 @@ class OpenDoor:
 
 class GroupMember:
     """One life of one member; see :class:`simulations.population.member.Member`."""
+
+    net_config: NetConfig = SIMULATED_NET
+    """Bounds and waits of its socket."""
 
     def __init__(
         self,
@@ -104,7 +108,9 @@ class GroupMember:
     async def start(self, contacts: Sequence[Endpoint]) -> None:
         """Open the socket and join through ``contacts``, the first that answers; none: it is the first member."""
         await self.scope.__aenter__()
-        self._socket = await opened_socket(self.keys, self._doors, self._net_metrics, self.identity.endpoint)
+        self._socket = await opened_socket(
+            self.keys, self._doors, self._net_metrics, self.identity.endpoint, config=self.net_config
+        )
         self.post = Post(self._socket.rpc)
         self.swim = Swim(
             group=GROUP,

@@ -10,10 +10,13 @@ from pilotdht.net.node_socket import NodeSocket
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.seal import network_salt
 
-_NET = NetConfig(is_private_limited=True)
+SIMULATED_NET = NetConfig(is_private_limited=True)
+"""Simulated addresses are limited as public ones are."""
 
 
-async def opened_socket(keys: KeyPair, doors: Doors, metrics: NetMetrics, endpoint: Endpoint) -> NodeSocket:
+async def opened_socket(
+    keys: KeyPair, doors: Doors, metrics: NetMetrics, endpoint: Endpoint, *, config: NetConfig = SIMULATED_NET
+) -> NodeSocket:
     """Return the socket of a member, open on the public mesh.
 
     Args:
@@ -21,7 +24,8 @@ async def opened_socket(keys: KeyPair, doors: Doors, metrics: NetMetrics, endpoi
         doors: network, clock and entropy of this life.
         metrics: what the socket counts.
         endpoint: where it listens.
+        config: bounds and waits.
     """
-    socket = NodeSocket(keys, doors, _NET, metrics, salt=network_salt(0, b""), listen=endpoint, preferred_port=0)
+    socket = NodeSocket(keys, doors, config, metrics, salt=network_salt(0, b""), listen=endpoint, preferred_port=0)
     await socket.__aenter__()
     return socket

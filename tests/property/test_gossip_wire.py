@@ -293,7 +293,7 @@ def test_fact_that_is_well_signed_but_malformed_is_refused(change: dict[int, obj
 
 def test_fact_of_a_later_version_with_more_fields_is_read() -> None:
     """Later versions add fields at the end."""
-    values = [1, b"g" * 20, ALICE.public_key, 1, 1, [], "", [], [], None, "", b"", b"more"]
+    values = [1, b"g" * 20, ALICE.public_key, 1, 1, [], "", [], [], None, "", b"", [], b"more"]
     body = encode(values)
     item = b"\1" + encode([body, ALICE.sign(b"pilotdht/1 member\1" + body)])
     assert 1 == signed_fact_untrusted(item).fact.incarnation

@@ -205,6 +205,7 @@ class Broadcast:
         numbering = self._numbering
         if numbering.sequence >= MAX_SEQUENCE:
             self._outlive(numbering.epoch_ms)
+        numbering.begin(self._unix_ms())
         now_ms = max(self._unix_ms(), numbering.epoch_ms)
         event_id = EventId(node_id_of(self._keys.public_key), numbering.epoch_ms, numbering.sequence + 1)
         event = self._signed(topic, data, event_id, now_ms)  # what cannot be sent does not count

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from pilotdht.metrics import Counter, Gauge
+from pilotdht.metrics import Counter, Gauge, Histogram
 
 WAYS = ("pushed", "grafted", "fetched")
 """How an event can come: along the tree, asked for after an announcement, or found by comparing."""
@@ -22,6 +22,9 @@ BODY_RESULTS = ("fetched", "failed", "served", "refused")
 """What can become of a request for content that does not fit in an event."""
 
 
+_DELAY_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
 class BroadcastMetrics:
     """Counters of this part; created once a node, in the node's registry."""
 
@@ -34,6 +37,13 @@ class BroadcastMetrics:
             "pilotdht_broadcast_delivered_total", "Events that became ready for readers.", registry=registry
         ).labels()
         """Events that became ready for readers, whether there are any or not."""
+        self.delay_seconds = Histogram(
+            "pilotdht_broadcast_delay_seconds",
+            "Time from publishing an event elsewhere to having it here, by both clocks; what was fetched is left out.",
+            buckets=_DELAY_BUCKETS_S,
+            registry=registry,
+        ).labels()
+        """Time on the way along the tree; clocks that differ shift it, and a negative time counts as none."""
         received = Counter(
             "pilotdht_broadcast_received_total", "New events received, by how they came.", ["way"], registry=registry
         )

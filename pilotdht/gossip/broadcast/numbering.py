@@ -17,6 +17,14 @@ class Numbering:
         self.sequence = 0
         """The last message's number; 0: there was none."""
 
+    def begin(self, unix_ms: int) -> None:
+        """Let the count begin with the first message, if there was none.
+
+        Who was there before it then knows that nothing of this sender was missed, and waits for all from the first on.
+        """
+        if not self.sequence:
+            self.epoch_ms = max(self.epoch_ms, unix_ms)
+
     def outlive(self, epoch_ms: int, unix_ms: int) -> None:
         """Begin anew, after an earlier epoch of this key: a former life of it said something."""
         if epoch_ms >= self.epoch_ms:

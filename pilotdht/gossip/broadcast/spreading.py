@@ -264,6 +264,8 @@ class Spreading:
         self.history.add(kept, expires_at=now + remaining_s)
         if arrival.way:
             self._metrics.received[arrival.way].inc()
+            if arrival.way != "fetched":  # what a newcomer fetches is old, and says nothing of the tree
+                self._metrics.delay_seconds.observe(max(0.0, self._config.retention_s - remaining_s))
         known_by = self._settle(event.event_id, arrival)
         self._pass_on(kept, known_by, is_repaired=arrival.way == "fetched")
         self.release(ready)

@@ -50,6 +50,7 @@ class OpenChannel:
         "header",
         "is_calling",
         "is_relay",
+        "is_standing",
         "misses",
         "relay",
         "renewed_at",
@@ -78,6 +79,8 @@ class OpenChannel:
         """A call is under way."""
         self.is_relay = True
         """It carries whatever is sent, as far as its server says; not only what it takes to meet."""
+        self.is_standing = False
+        """Its endpoint outlives it: see :mod:`pilotdht.traversal.relay.standing`."""
 
     def rename(self, channel_id: bytes) -> None:
         """Go on through another channel of the same server."""
@@ -104,6 +107,7 @@ class RelayClient:
         self._metrics = metrics
         self._channels: dict[bytes, OpenChannel] = {}
         self._endpoints: dict[Endpoint, OpenChannel] = {}
+        self._called: dict[tuple[Contact, PublicKey], OpenChannel] = {}
         self._servers: dict[Endpoint, Contact] = {}
         self._strays: TokenBucket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -150,13 +154,33 @@ class RelayClient:
         self._endpoints[endpoint].is_relay = called.is_relay
         return endpoint
 
-    def open(self, relay: Contact, channel_id: bytes, *, target: PublicKey | None = None) -> Endpoint:
+    def open_standing(self, relay: Contact, called: Called, target: PublicKey, endpoint: Endpoint) -> None:
+        """Use a channel that a server gave for a standing endpoint; one that was opened meanwhile stays.
+
+        Raises:
+            Overloaded: as many channels are open as may, and all are in use.
+            Refused: as :meth:`open`.
+            NodeClosed: as :meth:`open`.
+        """
+        if len(self._channels) >= self._config.max_open:
+            self._make_room()
+        opened = self.open(relay, called.channel_id, target=target, endpoint=endpoint)
+        self._endpoints[opened].is_relay = called.is_relay
+
+    def channel_to(self, relay: Contact, target: PublicKey) -> OpenChannel | None:
+        """Return the channel by which this node has called another one through a server; absent when none is open."""
+        return self._called.get((relay, target))
+
+    def open(
+        self, relay: Contact, channel_id: bytes, *, target: PublicKey | None = None, endpoint: Endpoint | None = None
+    ) -> Endpoint:
         """Use a channel of a server; return its virtual endpoint, the same one when it is open already.
 
         Args:
             relay: key and endpoint of the server.
             channel_id: 8 bytes, from the server.
             target: whom this node called; absent when it was called itself.
+            endpoint: a standing one; absent: a new one is made.
 
         Raises:
             Overloaded: as many channels are open as may.
@@ -170,17 +194,22 @@ class RelayClient:
             return known.endpoint
         if known is not None or is_virtual(relay.endpoint):
             raise Refused(f"the relay at {relay.endpoint} offers a channel that cannot be", hint="use another relay")
-        for channel in [] if target is None else list(self._channels.values()):
-            if channel.target == target and channel.relay == relay:  # the server has lost the old one
-                self._rename(channel, channel_id)
-                return channel.endpoint
+        called = None if target is None else self._called.get((relay, target))
+        if called is not None:  # the server has lost the old one
+            self._rename(called, channel_id)
+            return called.endpoint
         if len(self._channels) >= self._config.max_open:
             raise Overloaded(
                 f"{len(self._channels)} channels through relays are open", hint="raise 'relay.max_open', or close links"
             )
         channel = OpenChannel(relay, channel_id, target)
         channel.used_at = channel.renewed_at = self._loop.time()
-        channel.endpoint = self._socket.switchboard.connect(partial(self._carry, channel))
+        if endpoint is None:
+            channel.endpoint = self._socket.switchboard.connect(partial(self.carry, channel))
+        else:
+            channel.endpoint, channel.is_standing = endpoint, True
+        if target is not None:
+            self._called[relay, target] = channel
         self._channels[channel_id] = self._endpoints[channel.endpoint] = channel
         self._arm()
         return channel.endpoint
@@ -189,6 +218,10 @@ class RelayClient:
         """Return the virtual endpoint of a channel by which others called us; absent when it is not open."""
         channel = self._channels.get(channel_id)
         return None if channel is None or channel.relay != relay or channel.target is not None else channel.endpoint
+
+    def rung_through(self, relay: Contact) -> int:
+        """Return how many channels are open by which others called this node through a server, as that one says."""
+        return sum(one.relay == relay and one.target is None for one in self._channels.values())
 
     def close(self, endpoint: Endpoint) -> None:
         """Close the channel behind a virtual endpoint, and tell its server; safe to call twice."""
@@ -255,7 +288,8 @@ class RelayClient:
         if channel is not None and channel.relay == sender.contact:
             self._lose(channel, "hung_up")
 
-    def _carry(self, channel: OpenChannel, datagrams: Sequence[bytes]) -> None:
+    def carry(self, channel: OpenChannel, datagrams: Sequence[bytes]) -> None:
+        """Send datagrams through a channel that is open."""
         if self._loop is not None:
             channel.used_at = self._loop.time()
             header = channel.header
@@ -324,7 +358,16 @@ class RelayClient:
         self._metrics.closed[reason] += 1
         del self._channels[channel.channel_id]
         del self._endpoints[channel.endpoint]
-        self._socket.switchboard.disconnect(channel.endpoint)
+        if channel.target is not None:
+            del self._called[channel.relay, channel.target]
+        if not channel.is_standing:
+            self._socket.switchboard.disconnect(channel.endpoint)
+
+    def _make_room(self) -> None:
+        """Close the standing endpoint's channel that was not used for longest: it is called again when it is needed."""
+        oldest = min((one for one in self._channels.values() if one.is_standing), key=_used_at, default=None)
+        if oldest is not None:
+            self.close(oldest.endpoint)
 
     # Time
 
@@ -362,6 +405,10 @@ def _refusal(result: CallResult, relay: Contact) -> RemoteError:
     if result in (CallResult.FULL, CallResult.QUOTA):
         return Overloaded(f"{where} has no room for another channel", hint="try another relay, or later")
     return Refused(f"{where} does not serve this node", hint="try another relay")
+
+
+def _used_at(channel: OpenChannel) -> float:
+    return channel.used_at
 
 
 def _ignore(_endpoint: Endpoint) -> None:

@@ -12,6 +12,8 @@ from pilotdht.gossip.post import Mail, Post
 from pilotdht.gossip.voice import Description, Voice
 from pilotdht.net.outcomes import Sender
 from pilotdht.wire.certificates import MAX_CHAIN_BYTES
+from pilotdht.wire.codec import decode_list_untrusted
+from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.gossip_messages import Gossip, GroupRequest, Probe, ProbeAck
 from pilotdht.wire.groups import GroupId, open_group_id
@@ -43,6 +45,16 @@ def test_what_is_said_reads_back_and_is_signed() -> None:
     fact = signed_fact_untrusted(signed.item).fact
     assert signed.fact == fact
     assert (endpoints[:3], 50, FactKind.LEFT, b"x") == (fact.endpoints, fact.load, fact.kind, fact.chain)
+
+
+def test_servers_of_a_member_behind_a_nat_are_told() -> None:
+    """Two of them; a member with none says it in not one byte more than before there were any."""
+    servers = tuple(Contact(key_pair(seed).public_key, Endpoint(f"45.{seed}.0.1", 4433)) for seed in (5, 6, 7))
+    signed = Voice(key_pair(1), TOWN).say(Description(introducers=servers), unix_ms=NOW_MS)
+    fact = signed_fact_untrusted(signed.item).fact
+    assert (servers[:2], True) == (fact.introducers, fact.is_somewhere)
+    assert not Voice(key_pair(1), TOWN).say(Description(), unix_ms=NOW_MS).fact.is_somewhere
+    assert 12 == len(decode_list_untrusted(Voice(key_pair(1), TOWN).say(Description(), unix_ms=NOW_MS).fact.body()))
 
 
 def test_what_is_too_long_is_an_error() -> None:

@@ -89,6 +89,17 @@ def test_readers_are_bounded_and_end_together() -> None:
     run_virtually(asyncio.wait_for(main(), 10))
 
 
+def test_numbering_begins_with_the_first_message() -> None:
+    """Who was there before it knows that nothing was missed; a clock that was set back changes nothing."""
+    numbering = Numbering(1_000)
+    numbering.begin(900)
+    assert 1_000 == numbering.epoch_ms
+    numbering.begin(4_000)
+    numbering.sequence = 1
+    numbering.begin(9_000)
+    assert 4_000 == numbering.epoch_ms
+
+
 def test_numbering_outlives_a_former_life() -> None:
     """An epoch that is not older than ours ends ours; numbers begin anew."""
     numbering = Numbering(1_000)
