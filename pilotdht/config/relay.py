@@ -10,6 +10,9 @@ from pilotdht.errors import ConfigError
 _KIB = 1024
 _MB = 1_000_000
 
+MAX_PREFERRED = 16
+"""Servers that one node may prefer; three are attached to."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayConfig(Section):
@@ -139,8 +142,23 @@ class RelayConfig(Section):
     )
     """How often an attached node, and a caller with an open channel, tells its servers that it is still there."""
 
+    relied_interval_s: float = tunable(
+        4.0,
+        unit="s",
+        low=0.5,
+        high=3600,
+        reason="a peer that loses all three servers of ours at once finds us again within 10 s; few links need it",
+    )
+    """How often servers are told so while a link of this node goes through a relay, as nothing else carries it."""
+
     attachments_wanted: int = tunable(3, low=0, high=3, reason="two may vanish at once; a record names three")
     """Servers that a node which cannot be reached attaches to, each on another network."""
+
+    preferred: tuple[str, ...] = tunable((), reason="servers near one's own key are as good as any for most")
+    """``HOST:PORT`` or ``did:key:…@HOST:PORT`` of servers to attach to before all others; up to 16."""
+
+    is_preferred_only: bool = tunable(False, reason="a node whose servers are all down should still be found")
+    """Whether no others are taken: traffic that no direct way carries then goes through these servers or not at all."""
 
     attach_retry_s: float = tunable(
         300.0, unit="s", low=1, high=86_400, reason="who was full or silent is asked again when others may have left"
@@ -166,5 +184,9 @@ class RelayConfig(Section):
             ConfigError: a value is out of range or does not fit another.
         """
         Section.__post_init__(self)
+        if len(self.preferred) > MAX_PREFERRED:
+            raise ConfigError(f"at most {MAX_PREFERRED} servers may be preferred")
+        if self.is_preferred_only and not self.preferred:
+            raise ConfigError("'relay.is_preferred_only' without any 'relay.preferred' leaves no server at all")
         if self.client_burst_bytes > self.total_burst_bytes or self.client_bytes_per_s > self.total_bytes_per_s:
             raise ConfigError("what one client may send must not be above what all together may send")

@@ -29,6 +29,24 @@ class RoadConfig(Section):
     max_probes: int = tunable(16, low=1, high=256, reason="what a peer names and what is known of it, twice")
     """Endpoints of one peer that are tried at one time."""
 
+    tries_per_host_s: float = tunable(
+        0.5, unit="1/s", low=0.01, high=1000.0, reason="200 bytes a second: no victim notices what liars have us send"
+    )
+    """How often endpoints of one host are tried, on average, that peers without our trust name as theirs."""
+
+    host_try_burst: int = tunable(
+        32, low=1, high=10_000, reason="two meetings with all endpoints; 10 kB that a liar gets out of us, once"
+    )
+    """How often they are tried at once."""
+
+    tries_per_s: float = tunable(
+        20.0, unit="1/s", low=0.1, high=10_000, reason="7 kB a second, for all such peers of a busy node together"
+    )
+    """How often endpoints of any host are tried, on average, that peers without our trust name as theirs."""
+
+    try_burst: int = tunable(256, low=1, high=100_000, reason="a service that starts has 30 callers that want to meet")
+    """How often they are tried at once."""
+
     meet_timeout_s: float = tunable(
         2.0, unit="s", low=0.1, high=30.0, reason="a round trip through any relay, and one repetition"
     )
@@ -52,10 +70,20 @@ class RoadConfig(Section):
     rescue_pause_s: float = tunable(
         1.0, unit="s", low=0.05, high=60.0, reason="two rounds of probes; a link is given up after 30 s of silence"
     )
-    """Least time between two searches for another road while one link is silent."""
+    """Least time between two searches for another road while one link is silent; doubles within one, up to 4 times."""
+
+    rescue_most_s: float = tunable(
+        30.0, unit="s", low=0.1, high=3600.0, reason="a silent link is given up by then, and nobody is left to rescue"
+    )
+    """How long another road is searched for a link that is silent."""
 
     calls_at_once: int = tunable(2, low=1, high=3, reason="one introducer may be gone; the quicker one counts")
     """Introducers of a peer that are called at the same time."""
+
+    call_stagger_s: float = tunable(
+        0.4, unit="s", low=0.01, high=10.0, reason="a live server has answered by then; a dead one costs no more"
+    )
+    """Wait for an introducer until another one is called beside it."""
 
     call_timeout_s: float = tunable(3.0, unit="s", low=0.1, high=30.0, reason="two transmissions to anywhere")
     """Wait for introducers."""

@@ -84,13 +84,22 @@ class Facts:
     """What the router says it mapped, if it did."""
     relays: int = 0
     """Servers that hold a way to this node open."""
+    trunk: Endpoint | None = None
+    """Where the trunk leads that this node's datagrams go through; absent: they go over UDP."""
+    trunk_server: str = ""
+    """Address of the node at its other end."""
+    trunk_failure: str = ""
+    """Why no trunk could be opened although UDP does not pass; empty when one stands, or none is needed."""
     clock_ahead_s: float | None = None
     """By how much this machine's clock is ahead of its peers', in seconds; absent when unknown."""
 
 
 def findings(facts: Facts) -> tuple[Finding, ...]:
     """Return what there is to say, the worst first, else in the order: network, NAT, router, IPv6, relays, clock."""
-    found = [*_network(facts), *_nat(facts), *_router(facts), *_ipv6(facts), *_relays(facts), *_clock(facts)]
+    if facts.trunk is not None:  # what peers see is the server's place: no NAT of ours stands there
+        found = [*_trunk(facts, facts.trunk), *_relays(facts), *_clock(facts)]
+    else:
+        found = [*_network(facts), *_nat(facts), *_router(facts), *_ipv6(facts), *_relays(facts), *_clock(facts)]
     return tuple(sorted(found, key=lambda finding: -finding.severity))
 
 
@@ -109,7 +118,8 @@ def _network(facts: Facts) -> Iterator[Finding]:
             code="udp_blocked",
             severity=Severity.ERROR,
             sentence=f"None of {facts.requests_sent} requests over UDP was answered: UDP seems to be blocked.",
-            advice="Allow outgoing UDP in the firewall, or try another network; check the bootstrap addresses as well.",
+            advice="Allow outgoing UDP in the firewall, or try another network; check the bootstrap addresses as well."
+            + (f" The way over TCP does not work either: {facts.trunk_failure}." if facts.trunk_failure else ""),
         )
     else:
         yield Finding(
@@ -118,6 +128,15 @@ def _network(facts: Facts) -> Iterator[Finding]:
             sentence="No peer has answered yet.",
             advice="Wait some seconds, and check that a bootstrap node is configured.",
         )
+
+
+def _trunk(facts: Facts, trunk: Endpoint) -> Iterator[Finding]:
+    yield Finding(
+        code="trunk",
+        severity=Severity.WARNING,
+        sentence=f"UDP does not pass here: everything goes over TLS through {facts.trunk_server} ({trunk}).",
+        advice="It works, with more delay under load. Allow outgoing UDP in the firewall to do without it.",
+    )
 
 
 def _nat(facts: Facts) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 from pilotdht.config.relay import RelayConfig
@@ -40,6 +40,12 @@ LEAST_LIFETIME_S = 5
 
 LONGEST_PAUSE = 3.0
 """Pause between searches that find nothing, and between looks at whether servers are wanted, in renewal intervals."""
+
+DOUBT_AGAIN_S = 1.0
+"""Least time between two looks that are asked for, and from a miss to the next look while links rely on servers."""
+
+RUNG_SHARE = 4
+"""Calls through one server take a fourth of all channels at most: one that makes them up leaves room for others."""
 
 _logger = logging.getLogger(__name__)
 
@@ -71,7 +77,9 @@ class Attachments:
         is_wanted: Callable[[], bool],
         on_ring: Callable[[PublicKey, Contact, Endpoint], None],
         on_change: Callable[[], None],
-        preferred: Iterable[Contact] = (),
+        is_relied: Callable[[], bool] = lambda: False,
+        on_silent: Callable[[Contact], None] = lambda _server: None,
+        preferred: Callable[[], Awaitable[Sequence[Contact]]] | None = None,
     ) -> None:
         """Make one without servers.
 
@@ -85,7 +93,9 @@ class Attachments:
             is_wanted: whether this node needs servers: it cannot be reached.
             on_ring: takes who called, through which server, and the virtual endpoint where the caller is heard.
             on_change: called when ``servers`` has changed.
-            preferred: servers to ask before all others; they also take the place of others.
+            is_relied: whether a link of this node goes through a relay: then a server that is gone is noticed sooner.
+            on_silent: told of each server that does not answer a renewal.
+            preferred: returns the servers to ask before all others, which also take the place of others; absent: none.
         """
         self._rpc = rpc
         self._client = client
@@ -96,12 +106,16 @@ class Attachments:
         self._is_wanted = is_wanted
         self._on_ring = on_ring
         self._on_change = on_change
-        self._preferred = {contact.public_key: contact for contact in preferred}
+        self._is_relied = is_relied
+        self._on_silent = on_silent
+        self._find_preferred = preferred
+        self._preferred: dict[PublicKey, Contact] = {}
         self._servers: dict[PublicKey, _Server] = {}
         self._shown: tuple[Contact, ...] = ()
         self._aside: OrderedDict[PublicKey, float] = OrderedDict()
         self._search_pause_s = config.search_interval_s
         self._search_at = 0.0
+        self._looked_at = float("-inf")
         self._wake = asyncio.Event()
 
     @property
@@ -125,6 +139,11 @@ class Attachments:
         self._search_pause_s = self._config.search_interval_s
         self._wake.set()
 
+    def doubt(self) -> None:
+        """Look soon: something that went through a server has fallen silent."""
+        if self._now() - self._looked_at >= DOUBT_AGAIN_S:
+            self._wake.set()
+
     async def run(self) -> None:
         """Keep servers until cancelled."""
         while True:
@@ -139,14 +158,17 @@ class Attachments:
 
         Not for several tasks at once: :meth:`run` does nothing else.
         """
+        self._looked_at = self._now()
         if not self._is_wanted():
             self._servers.clear()
             self._show()
             return
         await self._renew()
+        if self._find_preferred is not None:
+            self._preferred = {contact.public_key: contact for contact in await self._find_preferred()}
         await self._ask_all([one for one in self._preferred.values() if self._is_new(one, self._now())])
         self._keep_wanted()
-        if self._missing and self._now() >= self._search_at:
+        if self._missing and self._now() >= self._search_at and not self._config.is_preferred_only:
             await self._search()
         self._show()
 
@@ -159,6 +181,7 @@ class Attachments:
             server = self._servers[contact.public_key]
             if said is None:
                 server.misses += 1
+                self._on_silent(contact)
             elif _is_taken(said):
                 server.misses, server.lifetime_s, server.is_relay = 0, said.lifetime_s, said.is_relay
             if server.misses >= MISSES or (said is not None and not _is_taken(said)):
@@ -168,8 +191,8 @@ class Attachments:
     async def _search(self) -> None:
         """Ask one candidate after another, as many at once as are missing, until nothing is missing."""
         pool = await self._found()
-        if not self._servers and not self._choose(pool):
-            self._aside.clear()  # better one that was full a while ago than none
+        if not self._choose(pool):
+            self._readmit(all_of_them=not self._servers)
         tried = 0
         while tried < TRIES_A_ROUND and (chosen := self._choose(pool)):
             tried += len(chosen)
@@ -177,7 +200,10 @@ class Attachments:
             self._show()
         if self._missing:
             self._search_at = self._now() + self._search_pause_s
-            self._search_pause_s = min(2 * self._search_pause_s, LONGEST_PAUSE * self._config.attach_interval_s)
+            longest_s = LONGEST_PAUSE * self._config.attach_interval_s
+            if self._is_relied():
+                longest_s = self._config.search_interval_s
+            self._search_pause_s = min(2 * self._search_pause_s, longest_s)
         else:
             self._search_pause_s = self._config.search_interval_s
 
@@ -218,7 +244,9 @@ class Attachments:
 
     @property
     def _missing(self) -> int:
-        return self._config.attachments_wanted - len(self._servers)
+        """How many servers to look for; who missed a renewal is one no longer for whoever relies on servers."""
+        doubted = sum(server.misses > 0 for server in self._servers.values()) if self._is_relied() else 0
+        return self._config.attachments_wanted - len(self._servers) + doubted
 
     def _has_room_for_introducer(self) -> bool:
         """Return whether a server may be taken that does not relay: one place is for a server that does."""
@@ -249,6 +277,7 @@ class Attachments:
 
     def _give_up(self, contact: Contact) -> None:
         self._metrics.gone += 1
+        _logger.debug("a server was given up", extra={"endpoint": str(contact.endpoint)})
         del self._servers[contact.public_key]
         self._put_aside(contact)
         self._search_at = 0.0
@@ -259,11 +288,22 @@ class Attachments:
         if len(self._aside) > ASIDE_KEPT:
             self._aside.popitem(last=False)
 
+    def _readmit(self, *, all_of_them: bool) -> None:
+        """Take back who was put aside a while ago, as nobody else is left: it may have come back, or have room now."""
+        rested_s = 0.0 if all_of_them else self._config.attach_interval_s
+        latest = self._now() + self._config.attach_retry_s - rested_s
+        for key in [key for key, until in self._aside.items() if until <= latest]:
+            del self._aside[key]
+
     def _show(self) -> None:
-        relays_first = sorted(self._servers.values(), key=lambda server: not server.is_relay)
+        is_relied = self._is_relied()
+        relays_first = sorted(
+            self._servers.values(), key=lambda server: (is_relied and server.misses, not server.is_relay)
+        )
         shown = tuple(server.contact for server in relays_first)
         if shown != self._shown:
             self._shown = shown
+            _logger.debug("servers of this node", extra={"endpoint": " ".join(str(one.endpoint) for one in shown)})
             self._client.attached_to(shown)
             self._on_change()
 
@@ -277,6 +317,9 @@ class Attachments:
             return Rung(is_taken=False)
         if self._client.find(relay, message.channel_id) is not None:
             return Rung(is_taken=True)
+        if self._client.rung_through(relay) >= max(1, self._config.max_open // RUNG_SHARE):
+            self._metrics.rings_ignored += 1
+            return Rung(is_taken=False)
         try:
             endpoint = self._client.open(relay, message.channel_id)
         except (NodeClosed, Overloaded, Refused):
@@ -289,14 +332,16 @@ class Attachments:
 
     def _pause_s(self) -> float:
         """Return how long nothing needs to be done; a little less than may be, so that nodes do not march in step."""
-        interval_s, now = self._config.attach_interval_s, self._now()
+        interval_s, now, is_relied = self._config.attach_interval_s, self._now(), self._is_relied()
         if not self._is_wanted():
             return LONGEST_PAUSE * interval_s
         servers = self._servers.values()
+        if is_relied:
+            interval_s = min(interval_s, self._config.relied_interval_s)
         pause_s = min([interval_s, *(server.lifetime_s / 3 for server in servers)])
         if any(server.misses for server in servers):
-            pause_s = min(pause_s, self._config.search_interval_s)
-        if self._missing:
+            pause_s = min(pause_s, DOUBT_AGAIN_S if is_relied else self._config.search_interval_s)
+        if self._missing and not self._config.is_preferred_only:
             pause_s = min(pause_s, max(0.0, self._search_at - now))
         return pause_s * self._random.uniform(0.9, 1.0)
 

@@ -12,8 +12,8 @@ CALL_RESULTS = ("opened", "refused", "silent", "overloaded")
 MEETING_RESULTS = ("met", "silent", "asked", "stranger")
 """Ours are met or silent; those that peers asked for are heeded (asked) or not (stranger)."""
 
-PROBE_RESULTS = ("answered", "silent")
-"""What can come of trying an endpoint."""
+PROBE_RESULTS = ("answered", "silent", "limited")
+"""What can come of trying an endpoint; limited ones were not tried, as peers without trust name too many."""
 
 ROADS = ("direct", "relayed")
 """Kinds of roads."""

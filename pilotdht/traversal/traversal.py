@@ -19,13 +19,14 @@ from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import KeyPair
 from pilotdht.net.doors import Doors
 from pilotdht.net.node_socket import NodeSocket
-from pilotdht.net.prefixes import is_local
+from pilotdht.net.prefixes import is_local, is_private
 from pilotdht.tasks import TaskScope
 from pilotdht.traversal.advice import Facts
 from pilotdht.traversal.attachments import Attachments
 from pilotdht.traversal.behaviour import NatBehaviour, Standing, judge
 from pilotdht.traversal.changes import Change, ChangeWatcher, Reason
 from pilotdht.traversal.knocking import Knocks
+from pilotdht.traversal.lan.near import Near
 from pilotdht.traversal.metrics import RoadMetrics
 from pilotdht.traversal.portmap.keeper import PortMapKeeper
 from pilotdht.traversal.portmap.lease import PortMapState
@@ -35,6 +36,8 @@ from pilotdht.traversal.relay.client import RelayClient
 from pilotdht.traversal.relay.junction import Junction
 from pilotdht.traversal.relay.metrics import RelayMetrics
 from pilotdht.traversal.relay.server import RelayServer
+from pilotdht.traversal.relay.standing import StandingRoads
+from pilotdht.traversal.relay.use import RelayUse
 from pilotdht.traversal.roads import RoadKeeper
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
@@ -64,8 +67,12 @@ class Traversal:
         registry: CollectorRegistry,
         scope: TaskScope,
         servers_near: Callable[[], Awaitable[list[Contact]]],
+        preferred: Callable[[], Awaitable[Sequence[Contact]]] | None,
+        introducers_of: Callable[[PublicKey], Awaitable[Sequence[Contact]]],
         own_endpoints: Callable[[], Sequence[Endpoint]],
         is_trusted: Callable[[PublicKey], bool],
+        neighbours: Callable[[PublicKey], Sequence[Endpoint]],
+        on_moved: Callable[[], None],
         ask_around: Callable[[], Coroutine[Any, Any, object]],
         strangers: Callable[[int], Sequence[Contact]],
         on_change: Callable[[], None],
@@ -83,8 +90,12 @@ class Traversal:
             registry: where metrics are kept.
             scope: owner of the tasks.
             servers_near: returns servers to attach to, the best first.
+            preferred: returns the servers that the operator wants before all others; absent: none.
+            introducers_of: returns the servers that a peer has published; may raise what a lookup raises.
             own_endpoints: returns where this node is told to be found.
             is_trusted: whether a peer is trusted.
+            neighbours: returns where a key is announced on the link of this machine; a hint.
+            on_moved: called when this machine may be on another link.
             strangers: returns so many contacts of the mesh, chosen at random.
             ask_around: asks some peers anything, for what they say of our endpoint.
             on_change: called when the servers that this node is attached to, or what the router maps, have changed.
@@ -92,6 +103,7 @@ class Traversal:
         metrics = RelayMetrics(registry)
         client = RelayClient(socket=socket, config=relay, metrics=metrics)
         server = RelayServer(socket=socket, token_bytes=doors.token_bytes, config=relay, metrics=metrics)
+        self._standing = StandingRoads(socket=socket, client=client)
         self._junction = Junction(socket=socket, server=server, client=client)
         self._rpc = socket.rpc
         self._socket = socket
@@ -109,13 +121,23 @@ class Traversal:
             channels=client,
             punch=self._punch,
             may_punch=is_trusted,
-            own_endpoints=self._meeting_points,
+            own_endpoints=self.meeting_points,
+            near=Near(
+                public=self.meeting_points,
+                private=self._private_endpoints,
+                neighbours=neighbours,
+                is_trusted=is_trusted,
+            ),
             mapping=lambda: self.behaviour().mapping,
+            own_introducers=lambda: self.introducers,
+            look_up=introducers_of,
+            on_silence=lambda: self._attachments.doubt(),
             scope=scope,
             config=roads,
             metrics=RoadMetrics(registry),
         )
         """The roads of all links."""
+        self._own_key = keys.public_key
         client.on_closed = self.roads.channel_ended
         self._attachments = Attachments(
             rpc=socket.rpc,
@@ -124,11 +146,15 @@ class Traversal:
             metrics=metrics,
             random=doors.random,
             candidates=servers_near,
-            is_wanted=self._is_unreached,
+            is_wanted=self._is_to_be_attached,
             on_ring=self.roads.rung,
-            on_change=on_change,
+            on_change=lambda: self._servers_changed(on_change),
+            is_relied=self.roads.is_relayed,
+            on_silent=self.roads.server_silent,
+            preferred=preferred,
         )
         self._ask_around = ask_around
+        self._on_moved = on_moved
         self._knocks = Knocks(
             socket.rpc,
             config=config,
@@ -139,6 +165,8 @@ class Traversal:
         self._watcher = ChangeWatcher(doors, config, seen=self._seen, on_change=self._changed)
         self._has_host = doors.host is not None
         self._moved_at: float | None = None
+        self.on_place_changed: Callable[[], None] = _ignore
+        """Called when this machine is at another place in the network, or slept."""
         self._new_port_map = partial(
             PortMapKeeper,
             doors,
@@ -168,10 +196,36 @@ class Traversal:
         self._junction.stop()
         await self._punch.close_all()
 
+    def reconfigure(self, relay: RelayConfig) -> None:
+        """Carry for others within other bounds from now on; how this node is carried stays as it began."""
+        self._junction.server.reconfigure(relay)
+
     @property
     def introducers(self) -> tuple[Contact, ...]:
         """The servers through which this node can be called."""
         return self._attachments.servers
+
+    def road(self, key: PublicKey, introducers: Sequence[Contact]) -> Endpoint | None:
+        """Return an endpoint that leads to a node now, for a word now and then; absent when nothing does.
+
+        Args:
+            key: whom.
+            introducers: servers through which it says that it is called, the one to take first.
+        """
+        used = self.roads.used_to(key)
+        if used is not None:
+            return used
+        attached = self._junction.server.attached.find(key, now=self._loop.time())
+        if attached is not None:
+            return attached.endpoint
+        servers = (one for one in introducers if one.public_key not in (key, self._own_key))
+        server = next(servers, None)
+        return None if server is None else self._standing.endpoint(server, key)
+
+    def attached_endpoint(self, key: PublicKey) -> Endpoint | None:
+        """Return where a node is heard that is attached to this one; absent when it is not."""
+        node = self._junction.server.attached.find(key, now=self._loop.time())
+        return None if node is None else node.endpoint
 
     def relay_of(self, endpoint: Endpoint) -> Contact | None:
         """Return the server behind a virtual endpoint; absent when it is a real one."""
@@ -189,12 +243,18 @@ class Traversal:
         now = self._loop.time()
         standing = Standing(
             local=self._local_endpoints(),
-            is_reachable=self._rpc.reachability.is_reachable(now=now, is_ipv6=is_ipv6),
+            is_reachable=self._rpc.reachability.is_reachable(
+                now=now, is_ipv6=is_ipv6, is_from_outside=self.is_translated()
+            ),
             in_mesh_since=self._started_at,
             moved_at=self._moved_at,
             mapped=self._mapped(),
         )
         return judge(self._rpc.observed.sightings(now=now), standing, self._config, now=now, is_ipv6=is_ipv6)
+
+    def relay_use(self) -> RelayUse:
+        """Return what this node carries for others, and what others carry for it."""
+        return self._junction.server.use(own_channels=len(self._junction.client))
 
     @property
     def punches_sent(self) -> int:
@@ -210,6 +270,22 @@ class Traversal:
         own = [endpoint.host for endpoint in self._local_endpoints() if endpoint.is_ipv6 == seen.is_ipv6]
         return bool(own) and seen.host not in own and not is_local(seen.host)
 
+    def is_open(self, *, mesh_size: int) -> bool:
+        """Return whether this node may take itself for one that strangers reach.
+
+        Either some did. Or nobody is left who could show it: the node has the public address that peers see, and has
+        sent to most of a small mesh already. Servers that are told of each other would never serve otherwise.
+
+        Args:
+            mesh_size: how many nodes there seem to be.
+        """
+        now, reachability = self._loop.time(), self._rpc.reachability
+        is_translated = self.is_translated()
+        if reachability.is_reachable(now=now, is_from_outside=is_translated):
+            return True
+        own = {endpoint.host for endpoint in self._local_endpoints() if not is_local(endpoint.host)}
+        return not is_translated and bool(own) and 2 * reachability.hosts_asked(now=now) >= mesh_size
+
     def look(self) -> None:
         """Look whether servers are wanted: it may have become known whether others reach this node."""
         self._attachments.hurry()
@@ -224,7 +300,7 @@ class Traversal:
             ipv6=self.behaviour(is_ipv6=True),
             own_addresses=self.own_addresses,
             are_addresses_known=self._has_host,
-            requests_sent=int(sum(counts.sent for counts in requests)),
+            requests_sent=int(sum(counts.sent for counts in requests)) + self._socket.metrics.hellos_sent,
             requests_answered=int(sum(counts.answered for counts in requests)),
             is_port_mapping=self._config.is_port_mapping,
             portmap_state=PortMapState.OFF if port_map is None else port_map.state,
@@ -261,6 +337,17 @@ class Traversal:
         ]
         return tuple(found)
 
+    def local_hosts(self) -> tuple[str, ...]:
+        """Return the addresses of this machine that the node's socket may use, as far as they are known."""
+        return tuple(dict.fromkeys(endpoint.host for endpoint in self._local_endpoints()))
+
+    def _private_endpoints(self) -> tuple[Endpoint, ...]:
+        return tuple(endpoint for endpoint in self._local_endpoints() if is_private(endpoint.host))
+
+    def _servers_changed(self, on_change: Callable[[], None]) -> None:
+        self.roads.introducers_changed()
+        on_change()
+
     def _seen(self, is_ipv6: bool) -> Endpoint | None:
         return self._rpc.observed.public_endpoint(now=self._loop.time(), is_ipv6=is_ipv6)
 
@@ -268,9 +355,22 @@ class Traversal:
         """Make up for a change of place: whoever has to know where we are is told or asked at once."""
         if change.reason is Reason.DISCONNECTED:
             return
+        if change.reason is not Reason.SEEN_ELSEWHERE:
+            self.on_place_changed()
         if change.reason in (Reason.MOVED, Reason.CONNECTED):
-            self._moved_at = self._loop.time()
-            self._rpc.observed.forget()
+            self._on_moved()
+            self.moved()
+        else:
+            self._renew()
+
+    def moved(self) -> None:
+        """Take in that peers see this node elsewhere from now on: at another place, on a trunk, or off it."""
+        self._moved_at = self._loop.time()
+        self._rpc.observed.forget()
+        self._renew()
+
+    def _renew(self) -> None:
+        """Show peers where this node is now, and have them say where they see it."""
         self.look()
         self._junction.client.renew_all()
         self.roads.moved()
@@ -292,10 +392,11 @@ class Traversal:
     def _is_behind_router(self) -> bool:
         behaviour = self.behaviour()
         host = behaviour.public_host
-        return host is not None and not is_local(host) and behaviour.mapping is not NatMapping.NONE
+        is_guest = self._rpc.must_be_client  # peers see us at the place of somebody else: no router of ours is there
+        return not is_guest and host is not None and not is_local(host) and behaviour.mapping is not NatMapping.NONE
 
-    def _meeting_points(self) -> tuple[Endpoint, ...]:
-        """Return where peers may try to meet this node; behind a random NAT at least at which address."""
+    def meeting_points(self) -> tuple[Endpoint, ...]:
+        """Return where anybody may try to meet this node; behind a random NAT at least at which address."""
         points = tuple(self._own_endpoints())
         host = self.behaviour().public_host
         if host is None or any(point.host == host for point in points):
@@ -304,3 +405,11 @@ class Traversal:
 
     def _is_unreached(self) -> bool:
         return self._rpc.is_client
+
+    def _is_to_be_attached(self) -> bool:
+        """Return whether servers are wanted: to be called through, or to keep what a NAT lets everybody in by."""
+        return self._rpc.is_client or self.is_translated()
+
+
+def _ignore() -> None:
+    pass

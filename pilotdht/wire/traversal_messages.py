@@ -13,9 +13,10 @@ from typing import ClassVar
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import public_key_untrusted
 from pilotdht.wire.codec import bytes_untrusted, flag_untrusted, integer_untrusted, list_untrusted
-from pilotdht.wire.contact import Contact, contact_untrusted
+from pilotdht.wire.contact import Contact, contact_untrusted, contacts_untrusted
 from pilotdht.wire.endpoint import Endpoint, unpack_endpoint_untrusted
 from pilotdht.wire.message import Reply, Request, take
+from pilotdht.wire.records import MAX_INTRODUCERS
 
 CHANNEL_ID_BYTES = 8
 """Too many to guess: 2^64."""
@@ -27,6 +28,7 @@ MAX_LIFETIME_S = 86_400
 """Longest time for which anybody stays attached without saying so again."""
 
 _PACKED_ENDPOINT_BYTES = {False: 8, True: 20}  # with the header of bytes in msgpack
+_PACKED_KEY_BYTES = 35  # with its header, and that of the contact
 
 
 MAX_KNOCKS = 16
@@ -204,10 +206,12 @@ class Meet(Request):
     """Up to 8, the likeliest first: hints, to be proven."""
     mapping: NatMapping = NatMapping.UNKNOWN
     """How the sender's NAT chooses ports."""
+    introducers: tuple[Contact, ...] = ()
+    """Up to 3 servers through which the sender can be called now, should all roads to it fall silent."""
 
     def fields(self) -> list[object]:
         """Return the fields in wire order."""
-        return [[endpoint.packed() for endpoint in self.endpoints], int(self.mapping)]
+        return _meeting_fields(self)
 
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> Meet:
@@ -224,10 +228,12 @@ class Met(Reply):
     """Up to 8, the likeliest first: hints, to be proven."""
     mapping: NatMapping = NatMapping.UNKNOWN
     """How the sender's NAT chooses ports."""
+    introducers: tuple[Contact, ...] = ()
+    """Up to 3 servers through which the sender can be called now, should all roads to it fall silent."""
 
     def fields(self) -> list[object]:
         """Return the fields in wire order."""
-        return [[endpoint.packed() for endpoint in self.endpoints], int(self.mapping)]
+        return _meeting_fields(self)
 
     @classmethod
     def from_fields_untrusted(cls, fields: list[object]) -> Met:
@@ -235,12 +241,16 @@ class Met(Reply):
         return cls(*_meeting_untrusted(fields))
 
     def shortened(self, excess_bytes: int) -> Met:
-        """Leave out the least likely endpoints."""
+        """Leave out the last servers, then the least likely endpoints."""
+        named = len(self.introducers)
+        while named and excess_bytes > 0:
+            named -= 1
+            excess_bytes -= _PACKED_KEY_BYTES + _PACKED_ENDPOINT_BYTES[self.introducers[named].endpoint.is_ipv6]
         kept = len(self.endpoints)
         while kept and excess_bytes > 0:
             kept -= 1
             excess_bytes -= _PACKED_ENDPOINT_BYTES[self.endpoints[kept].is_ipv6]
-        return replace(self, endpoints=self.endpoints[:kept])
+        return replace(self, endpoints=self.endpoints[:kept], introducers=self.introducers[:named])
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -328,8 +338,14 @@ def _result_untrusted(value: object) -> CallResult:
     return CallResult(integer_untrusted(value, high=max(CallResult)))
 
 
-def _meeting_untrusted(fields: list[object]) -> tuple[tuple[Endpoint, ...], NatMapping]:
-    endpoints, mapping = take(fields, 2)[:2]
+def _meeting_fields(message: Meet | Met) -> list[object]:
+    endpoints = [endpoint.packed() for endpoint in message.endpoints]
+    return [endpoints, int(message.mapping), [contact.packed() for contact in message.introducers]]
+
+
+def _meeting_untrusted(fields: list[object]) -> tuple[tuple[Endpoint, ...], NatMapping, tuple[Contact, ...]]:
+    endpoints, mapping, introducers = take(fields, 3)[:3]
     listed = list_untrusted(endpoints, most=MAX_MEETING_ENDPOINTS)
     checked = tuple([unpack_endpoint_untrusted(endpoint) for endpoint in listed])
-    return checked, NatMapping(integer_untrusted(mapping, high=max(NatMapping)))
+    named = contacts_untrusted(list_untrusted(introducers, most=MAX_INTRODUCERS))
+    return checked, NatMapping(integer_untrusted(mapping, high=max(NatMapping))), named

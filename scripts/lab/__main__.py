@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import FrameType
@@ -250,6 +251,77 @@ def _transfer(options: argparse.Namespace) -> _Answer:
     return _Answer(asdict(outcome), text, is_good=outcome.is_intact)
 
 
+def _churn(options: argparse.Namespace) -> _Answer:
+    """Kill and restart servers at random while pairs of agents talk; exit code 1 when a pair is apart for too long."""
+    from scripts.lab.churn import PAIRS, Plan, churn  # what the other verbs need not wait for
+
+    pairs = [_pair_of(text) for text in options.pair] or PAIRS
+    plan = Plan(
+        pairs=pairs,
+        duration_s=60.0 * options.minutes,
+        servers=options.servers,
+        least_up=options.least_up,
+        pause_s=_range_of(options.pause),
+        down_s=_range_of(options.down),
+        delay_ms=options.delay,
+        seed=options.seed,
+        python=options.python,
+        settings=_settings(options.set),
+    )
+    outcome = churn(plan, _teller())
+    return _Answer(outcome.data(), outcome.text(), is_good=outcome.is_good)
+
+
+def _suspend(options: argparse.Namespace) -> _Answer:
+    """Stop an agent as sleep does, wake it, and tell when it is heard again; a stream is open all the time."""
+    from scripts.lab.suspend import AWAKE_WITHIN_S, Plan, suspend  # what the other verbs need not wait for
+
+    plan = Plan(
+        left=options.left,
+        right=options.right,
+        asleep_s=tuple(float(part) for part in options.seconds.split(",")),
+        is_moving=options.move,
+        is_far_side=options.far,
+        delay_ms=options.delay,
+        python=options.python,
+    )
+    slept = suspend(plan, _teller())
+    rows = [[f"{one.asleep_s:g} s", f"{one.answer_after_s:.2f} s", one.stream, one.road] for one in slept]
+    text = as_table(["asleep", "heard again after", "the stream", "road"], rows)
+    is_good = all(one.answer_after_s <= AWAKE_WITHIN_S for one in slept)
+    return _Answer({"slept": [asdict(one) for one in slept]}, text, is_good=is_good)
+
+
+def _teller() -> Callable[[str], None]:
+    """Return what prints events with the seconds since now."""
+    began = time.monotonic()
+
+    def tell(event: str) -> None:
+        print(f"{time.monotonic() - began:7.1f} {event}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def _pair_of(text: str) -> tuple[str, str]:
+    """Read two kinds with a colon in between."""
+    left, colon, right = text.partition(":")
+    if not colon or len(_kinds_of(left)) != 1 or len(_kinds_of(right)) != 1:
+        raise _Usage(f"{text!r} is not KIND:KIND")
+    return left, right
+
+
+def _range_of(text: str) -> tuple[float, float]:
+    """Read two numbers of seconds with a dash in between."""
+    least, _, longest = text.partition("-")
+    try:
+        found = float(least), float(longest or least)
+    except ValueError:
+        raise _Usage(f"{text!r} is no number of seconds, nor two with a dash in between") from None
+    if not 0 <= found[0] <= found[1]:
+        raise _Usage(f"{text!r} is no range")
+    return found
+
+
 def _kinds_of(text: str) -> list[str]:
     """Return the kinds that a list names."""
     if text == "all":
@@ -370,6 +442,24 @@ def _parser() -> argparse.ArgumentParser:
     transfer.add_argument("events", nargs="*", metavar="EVENT", help="roam-a, roam-b, reboot-a, reboot-b or kill-relay")
     transfer.add_argument("--mb", type=float, default=20.0, help="megabytes; 20")
     _add_lab_options(transfer)
+    churn = verb("churn", _churn, "churn --minutes 10 --least-up 2")
+    churn.add_argument("--minutes", type=float, default=10.0, help="how long servers die and come back; 10")
+    churn.add_argument("--pair", action="append", default=[], metavar="KIND:KIND", help="homes of a pair; up to four")
+    churn.add_argument("--servers", type=int, default=6, metavar="NUMBER", help="public servers; 6")
+    churn.add_argument("--least-up", type=int, default=2, metavar="NUMBER", help="nothing is killed below it; 2")
+    churn.add_argument("--pause", default="2-8", metavar="S-S", help="between two kills; 2-8")
+    churn.add_argument("--down", default="1-15", metavar="S-S", help="until a killed one is started again; 1-15")
+    churn.add_argument("--seed", type=int, default=1, metavar="NUMBER", help="of what is killed, and when")
+    suspend = verb("suspend", _suspend, "suspend --left portrestricted --right symmetric 5,20,60")
+    suspend.add_argument("seconds", nargs="?", default="5,20,60", metavar="S,S", help="how long asleep; 5,20,60")
+    suspend.add_argument("--left", metavar="KIND", default="portrestricted", help="access of the one that sleeps")
+    suspend.add_argument("--right", metavar="KIND", default="portrestricted", help="access of its peer")
+    suspend.add_argument("--move", action="store_true", help="it wakes up at another provider")
+    suspend.add_argument("--far", action="store_true", help="the one that was dialled sleeps, not the one that dialled")
+    for child in (churn, suspend):
+        child.add_argument("--delay", type=float, default=10.0, metavar="MS", help="of each home's line, each way; 10")
+        child.add_argument("--python", default=sys.executable, metavar="FILE", help="interpreter that has the project")
+    churn.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="setting of all nodes")
     return parser
 
 

@@ -30,7 +30,7 @@ from scripts.lab.site import Machine
 PORT = 4433
 """UDP port of the servers' nodes."""
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 """A daemon is ready after a second or two; on a busy machine many start at once."""
 
 STOP_TIMEOUT_S = 10.0
@@ -68,7 +68,7 @@ class Agent:
         # another interpreter has a project of its own, which a path of ours would hide
         dropped = ("PILOTDHT_", "XDG_") if self.python == sys.executable else ("PILOTDHT_", "XDG_", "PYTHON")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
-        with (self.home / "stderr").open("wb") as errors:
+        with (self.home / "stderr").open("ab") as errors:
             self._process = self.lab.popen(
                 self.host,
                 command,
@@ -115,6 +115,25 @@ class Agent:
             return (self.home / "stderr").read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", "replace").strip()
         return ""
 
+    def kill(self) -> None:
+        """End it as a power cut would: nothing is withdrawn, nobody is told; safe to call twice."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+
+    def suspend(self) -> None:
+        """Have it stand still, as a laptop that is closed does."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """Stop it as an operator would; safe to call twice."""
         process, self._process = self._process, None
@@ -140,17 +159,23 @@ def start_servers(lab: Lab, folder: Path, *, python: str, settings: Mapping[str,
     servers = []
     for server in lab.servers:
         agent = Agent(lab=lab, host=server.name, home=folder / server.name, python=python)
-        own = {
-            "listen": f":{PORT}",
-            "advertise": ",".join(endpoints_of(server, has_ipv4=True, has_ipv6=True)),
-            "dht.mode": "server",
-        }
-        others = [endpoint for other in lab.servers if other is not server for endpoint in endpoints_of(other)]
-        agent.launch(bootstrap=others, settings=own | dict(settings))
+        launch_server(agent, settings)
         servers.append(agent)
     for agent in servers:
         agent.wait_until_ready()
     return servers
+
+
+def launch_server(agent: Agent, settings: Mapping[str, str]) -> None:
+    """Start a server's node, for the first time or again; it joins through all the others."""
+    server = agent.lab.machine(agent.host)
+    own = {
+        "listen": f":{PORT}",
+        "advertise": ",".join(endpoints_of(server, has_ipv4=True, has_ipv6=True)),
+        "dht.mode": "server",
+    }
+    others = [endpoint for other in agent.lab.servers if other != server for endpoint in endpoints_of(other)]
+    agent.launch(bootstrap=others, settings=own | dict(settings))
 
 
 def introduce(asking: Path, asked: Path) -> None:

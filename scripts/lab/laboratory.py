@@ -1,8 +1,10 @@
-"""The laboratory: two hosts behind NATs, public servers, and what can be done to all of them while programs run.
+"""The laboratory: hosts behind NATs, public servers, and what can be done to all of them while programs run.
 
 a -- [ra] -- line --.                       .-- s1 .. s4
                     |-- [core, no NAT] -----|
 b -- [rb] -- line --'                       '-- each on a /16 of its own
+
+There may be more homes than the two: c, d and so on, each as if it were a right side of its own.
 """
 
 from __future__ import annotations
@@ -33,6 +35,12 @@ NEIGHBOUR = "neighbour"
 MAX_SERVERS = 99
 """Numbers from 100 are those of homes."""
 
+MAX_HOMES = 9
+"""The number of a home is one digit in the number of its place."""
+
+LETTERS = "abcdefghi"
+"""Names of hosts at homes, and of the homes."""
+
 STOP_TIMEOUT_S = 5.0
 """How long a program may take to end before it is killed."""
 
@@ -48,6 +56,7 @@ class Lab:
         *,
         left: str = "portrestricted",
         right: str = "portrestricted",
+        more: Sequence[str] = (),
         delay_ms: float = 0.0,
         jitter_ms: float = 0.0,
         loss: float = 0.0,
@@ -64,6 +73,7 @@ class Lab:
             prefix: its name, part of all namespaces' names; by default one that no other laboratory has.
             left: kind of access of host ``a``.
             right: kind of access of host ``b``, or :data:`SAME`, or :data:`NEIGHBOUR`.
+            more: kinds of access of hosts ``c``, ``d`` and so on, each at a home of its own.
             delay_ms: of each home's line to the public network, each way; servers have no delay.
             jitter_ms: up to so much more; nothing is reordered.
             loss: share of packets lost on each line, each way.
@@ -81,11 +91,14 @@ class Lab:
         self.name = prefix if prefix is not None else f"p{os.getpid()}n{next(_numbers)}"
         """Its name."""
         self._parameters: dict[str, Any] = {
-            "left": left, "right": right, "delay_ms": delay_ms, "jitter_ms": jitter_ms, "loss": loss,
-            "rate_mbit": rate_mbit, "queue": queue, "seed": seed, "servers": servers, "mapping_life_s": mapping_life_s,
+            "left": left, "right": right, "more": list(more), "delay_ms": delay_ms, "jitter_ms": jitter_ms,
+            "loss": loss, "rate_mbit": rate_mbit, "queue": queue, "seed": seed, "servers": servers,
+            "mapping_life_s": mapping_life_s,
         }  # fmt: skip
         if not 1 <= servers <= MAX_SERVERS:
             raise LabError(f"a laboratory has 1 to {MAX_SERVERS} servers")
+        if 2 + len(more) > MAX_HOMES:
+            raise LabError(f"a laboratory has at most {MAX_HOMES} homes")
         try:
             quality = Quality(delay_ms=delay_ms, jitter_ms=jitter_ms, loss=loss, rate_mbit=rate_mbit, queue=queue)
         except ValueError as error:
@@ -111,6 +124,11 @@ class Lab:
         elif right != SAME:
             self._sites["b"] = Site(
                 letter="b", index=2, hosts={"b": 3}, kind=kind_named(right), seed=seed + 2, **common
+            )
+        for index, kind in enumerate(more, start=3):
+            letter = LETTERS[index - 1]
+            self._sites[letter] = Site(
+                letter=letter, index=index, hosts={letter: 2}, kind=kind_named(kind), seed=seed + 2 * index, **common
             )
         self.servers: tuple[Machine, ...] = tuple(
             Machine(
@@ -185,7 +203,7 @@ class Lab:
 
     @property
     def hosts(self) -> tuple[Machine, ...]:
-        """The hosts at the homes, as they are now: ``a`` and ``b``."""
+        """The hosts at the homes, as they are now: ``a``, ``b`` and so on."""
         return tuple(site.machine(name) for site in self._sites.values() for name in site.hosts)
 
     def machine(self, name: str) -> Machine:
@@ -197,9 +215,8 @@ class Lab:
         for machine in (*self.hosts, *self.servers):
             if machine.name == name:
                 return machine
-        raise LabError(
-            f"there is no host {name!r}: there are a, b, {', '.join(server.name for server in self.servers)}"
-        )
+        there = ", ".join(machine.name for machine in (*self.hosts, *self.servers))
+        raise LabError(f"there is no host {name!r}: there are {there}")
 
     def outside(self, host: str) -> str:
         """Return the public IPv4 address behind which a host is."""
@@ -275,7 +292,7 @@ class Lab:
             raise LabError("homes that share a carrier keep their kind: build another laboratory")
         new = kind_named(kind)
         old, site.kind = site.kind, new
-        self._parameters["left" if site.letter == "a" else "right"] = kind
+        self._note_kind(site, kind)
         if old.shape == new.shape:
             site.apply_rules()
             return
@@ -299,7 +316,7 @@ class Lab:
         site.tear()
         site.moves += 1
         site.kind = new
-        self._parameters["left" if site.letter == "a" else "right"] = new.name
+        self._note_kind(site, new.name)
         site.build()
 
     def reboot_nat(self, host: str) -> None:
@@ -361,7 +378,15 @@ class Lab:
         for site in self._sites.values():
             if host in site.hosts:
                 return site
-        raise LabError(f"there is no home of a host {host!r}: there are those of a and b")
+        raise LabError(f"there is no home of a host {host!r}: there are those of {', '.join(self._sites)}")
+
+    def _note_kind(self, site: Site, kind: str) -> None:
+        """Have a laboratory that is kept tell what access a home has now."""
+        number = LETTERS.index(site.letter)
+        if number < 2:
+            self._parameters["right" if number else "left"] = kind
+        else:
+            self._parameters["more"][number - 2] = kind
 
     def _neighbours(self, site: Site) -> list[Site]:
         """Return the homes behind the router of this one's carrier."""

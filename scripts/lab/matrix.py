@@ -30,8 +30,8 @@ JOIN_WAIT_S = 5.0
 HANG_S = 1.0
 """A daemon that keeps no time-out for so long hangs."""
 
-DIRECT = "direct"
-"""How the name of a road begins that no relay is part of."""
+DIRECT = ("direct", "lan")
+"""How the names of roads begin that no relay is part of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

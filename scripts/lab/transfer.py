@@ -17,6 +17,7 @@ from pilotdht.config.config import Config
 from pilotdht.config.relay import RelayConfig
 from pilotdht.net.switchboard import is_relayed
 from pilotdht.node.node import Node
+from pilotdht.services.ports import WellKnownPort
 from pilotdht.tunnel.link import Link
 from pilotdht.tunnel.stream import Stream
 from pilotdht.wire.endpoint import Endpoint
@@ -94,6 +95,33 @@ async def transfer(lab: Lab, *, size: int, events: Sequence[str]) -> Outcome:
             pauses_s=tuple(pauses),
             roads=tuple(roads),
         )
+
+
+class Conversation:
+    """A stream from ``a`` to ``b`` on which each word is answered."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._count = 0
+
+    async def ask(self) -> None:
+        """Return when the next word was answered.
+
+        Raises:
+            LinkClosed: the stream was lost.
+        """
+        self._count += 1
+        word = self._count.to_bytes(8, "big")
+        await self._stream.write(word)
+        if await self._stream.read_exactly(len(word)) != word:
+            raise AssertionError("a stream has lost or doubled bytes")
+
+
+@contextlib.asynccontextmanager
+async def conversation(lab: Lab) -> AsyncIterator[Conversation]:
+    """Yield a conversation between whole nodes at ``a`` and ``b``."""
+    async with _mesh(lab) as (_, left, right), await left.dial(right.did, WellKnownPort.ECHO) as stream:
+        yield Conversation(stream)
 
 
 class _Progress:

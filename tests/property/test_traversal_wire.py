@@ -44,12 +44,13 @@ refusals = st.sampled_from([result for result in CallResult if result is not Cal
 endpoints = st.builds(Endpoint, st.sampled_from(["192.0.2.1", "10.1.2.3", "2001:db8::7"]), st.integers(1, 65_535))
 meetings = st.lists(endpoints, max_size=MAX_MEETING_ENDPOINTS).map(tuple)
 mappings = st.sampled_from(NatMapping)
+named = st.lists(st.builds(Contact, keys, endpoints), max_size=3).map(tuple)
 
 requests: st.SearchStrategy[Message] = st.one_of(
     st.just(Attach()),
     st.builds(Call, keys),
     st.builds(Ring, keys, channel_ids),
-    st.builds(Meet, meetings, mappings),
+    st.builds(Meet, meetings, mappings, named),
     st.builds(HangUp, channel_ids),
     st.just(SendKnocks()),
     st.builds(KnockFor, st.builds(Contact, keys, endpoints)),
@@ -58,7 +59,7 @@ replies: st.SearchStrategy[Reply] = st.one_of(
     st.builds(Attached, st.sampled_from(CallResult), st.integers(0, MAX_LIFETIME_S), st.booleans()),
     st.builds(Called, st.just(CallResult.OK), channel_ids, st.booleans()) | st.builds(Called, refusals),
     st.builds(Rung, st.booleans()),
-    st.builds(Met, meetings, mappings),
+    st.builds(Met, meetings, mappings, named),
     st.builds(Knocking, st.integers(0, MAX_KNOCKS)),
 )
 anything = st.recursive(
@@ -138,9 +139,12 @@ def test_shortened_reply_is_shorter_or_as_short_as_can_be(reply: Reply, excess_b
         (Ring, [bytes(33), bytes(8)]),
         (Ring, [bytes(32), bytes(7)]),
         (Rung, [True]),
-        (Meet, [[Endpoint("192.0.2.1", 1).packed()] * 9, 0]),
-        (Meet, [[b"\x01\x00" + bytes(15) + b"\x01"], 0]),
-        (Meet, [[], 5]),
+        (Meet, [[Endpoint("192.0.2.1", 1).packed()] * 9, 0, []]),
+        (Meet, [[b"\x01\x00" + bytes(15) + b"\x01"], 0, []]),
+        (Meet, [[], 5, []]),
+        (Meet, [[], 0, [[b"k" * 32, Endpoint("192.0.2.1", 1).packed()]] * 4]),
+        (Meet, [[], 0, [[b"k" * 31, Endpoint("192.0.2.1", 1).packed()]]]),
+        (Meet, [[], 0, 7]),
         (Met, [[bytes(5)], 0]),
         (HangUp, ["channel!"]),
         (Knocking, [MAX_KNOCKS + 1]),

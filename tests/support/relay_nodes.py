@@ -52,6 +52,8 @@ class RelayNode(NetNode):
         self.candidates: list[Contact] = []
         self.preferred: list[Contact] = []
         self.is_wanted = True
+        self.is_relied = False
+        self.silent: list[Contact] = []
         self.searches = 0
         self.search_failures: list[PilotError] = []
         self.changes: list[tuple[Contact, ...]] = []
@@ -78,7 +80,9 @@ class RelayNode(NetNode):
             is_wanted=lambda: self.is_wanted,
             on_ring=lambda caller, relay, endpoint: self.calls.append((caller, relay, endpoint)),
             on_change=lambda: self.changes.append(self.attachments.servers),
-            preferred=self.preferred,
+            is_relied=lambda: self.is_relied,
+            on_silent=self.silent.append,
+            preferred=self._preferred,
         )
 
     async def __aenter__(self) -> Self:
@@ -99,6 +103,9 @@ class RelayNode(NetNode):
         self.candidates = [server.contact for server in servers]
         self.attachments.hurry()
         await self.attachments.look()
+
+    async def _preferred(self) -> list[Contact]:
+        return self.preferred
 
     async def quic_at_least(self, count: int) -> list[tuple[bytes, Endpoint]]:
         """Return what the QUIC handler got, once it got so many."""

@@ -46,6 +46,10 @@ class AttachedNodes:
         """Return how many are listed, those included whose time is over and who were not looked at since."""
         return len(self._nodes)
 
+    def reconfigure(self, config: RelayConfig) -> None:
+        """Hold to other bounds from now on; nobody who is attached is sent away."""
+        self._config = config
+
     def attach(self, public_key: PublicKey, endpoint: Endpoint, *, now: float) -> CallResult:
         """Take in that a node is heard at ``endpoint``; ``FULL`` or ``QUOTA`` when there is no room for it.
 

@@ -30,6 +30,12 @@ class ByteBucket:
         self._level = min(self._burst, level)
         return self._level
 
+    def set_rate(self, rate_per_s: float, burst: float) -> None:
+        """Let other amounts through from now on; what was used stays used."""
+        self._rate_per_s = rate_per_s
+        self._burst = burst
+        self._level = min(self._level, burst)
+
     def spend(self, size_bytes: float) -> None:
         """Count bytes that pass; no more than were just said to be available."""
         self._level -= size_bytes

@@ -58,6 +58,13 @@ class Channels:
         """Return how many there are."""
         return len(self._channels)
 
+    def reconfigure(self, config: RelayConfig) -> None:
+        """Hold to other bounds and rates from now on; channels that stand keep what they may carry in all."""
+        self._config = config
+        self._total = None  # made anew by the next frame
+        for client in self._clients.values():
+            client.bucket.set_rate(config.client_bytes_per_s, config.client_burst_bytes)
+
     @property
     def clients(self) -> int:
         """How many keys are remembered."""

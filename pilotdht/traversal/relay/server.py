@@ -20,6 +20,7 @@ from pilotdht.traversal.relay.attached import AttachedNodes
 from pilotdht.traversal.relay.channel import HEADER_BYTES, Channel, Client
 from pilotdht.traversal.relay.channels import Channels
 from pilotdht.traversal.relay.metrics import RelayMetrics
+from pilotdht.traversal.relay.use import RelayUse
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.traversal_messages import (
@@ -81,6 +82,19 @@ class RelayServer:
         self._rpc.serve(Call, self._call)
         self._metrics.show("attached", "Nodes attached here", lambda: len(self.attached))
         self._metrics.show("channels", "Channels through this node", lambda: len(self.channels))
+        for name, text, setting in (
+            ("attached_limit", "Nodes that may be attached here", "max_attached"),
+            ("channels_limit", "Channels that there may be through this node", "max_channels"),
+            ("limit_bytes_per_second", "Bytes a second that all channels may carry", "total_bytes_per_s"),
+        ):
+            self._metrics.show(name, text, partial(self._limit, setting))
+
+    def reconfigure(self, config: RelayConfig) -> None:
+        """Hold to other bounds and rates from now on; what stands keeps its place, and what it was promised."""
+        self._config = config
+        self.attached.reconfigure(config)
+        self.channels.reconfigure(config)
+        self._callers = PrefixLimiter(rate_per_s=config.calls_per_s, burst=config.call_burst, capacity=PREFIXES_TRACKED)
 
     def stop(self) -> None:
         """Tell both ends of each channel that it ends, and serve nobody any more; safe to call twice."""
@@ -90,6 +104,23 @@ class RelayServer:
             self._timer = None
         for channel in self.channels.clear():
             self._ended(channel, "stopped")
+
+    def use(self, *, own_channels: int) -> RelayUse:
+        """Return what is carried here, beside how many channels this node has through others."""
+        config, metrics = self._config, self._metrics
+        return RelayUse(
+            is_serving=config.is_enabled,
+            is_relay=config.is_relay,
+            attached=len(self.attached),
+            max_attached=config.max_attached,
+            channels=len(self.channels),
+            max_channels=config.max_channels,
+            forwarded_frames=metrics.frames,
+            forwarded_bytes=metrics.bytes,
+            dropped_frames=sum(metrics.dropped.values()),
+            total_bytes_per_s=config.total_bytes_per_s,
+            own_channels=own_channels,
+        )
 
     def receive(self, batch: Batch) -> Batch:
         """Send frames on; return those of channels that are not served here."""
@@ -251,6 +282,10 @@ class RelayServer:
             self._ended(channel, "idle" if channel.is_proven else "unproven")
         if len(self.channels) or len(self.attached) or self.channels.clients:
             self._arm()
+
+    def _limit(self, setting: str) -> int:
+        """Return what a bound is now: it may be changed while the server runs."""
+        return int(getattr(self._config, setting))
 
     def _now(self) -> float:
         assert self._loop is not None, "what needs the time happens between start and stop"

@@ -253,6 +253,28 @@ def test_preferred_servers_come_first_and_take_the_place_of_others() -> None:
     run_virtually(main())
 
 
+def test_only_preferred_servers_are_taken_when_the_operator_says_so() -> None:
+    """Others are not even looked for, also while the preferred one is away."""
+
+    async def main() -> None:
+        only = dataclasses.replace(
+            RelayConfig(), attach_retry_s=30, preferred=("203.0.9.1:4000",), is_preferred_only=True
+        )
+        async with town(*FIVE, relay=only) as (network, node, _), TaskScope("test") as scope:
+            favourite = virtual_relay_node(network, 9)
+            here = Contact(favourite.keys.public_key, Endpoint("203.0.9.1", 4000))
+            node.preferred = [here]
+            scope.start(node.attachments.run(), name="attachments")
+            await asyncio.sleep(60)
+            assert () == node.attachments.servers
+            async with favourite:
+                await asyncio.sleep(60)
+                assert [here] == list(node.attachments.servers)
+                assert 0 == node.searches
+
+    run_virtually(main())
+
+
 def test_short_lifetime_of_a_server_is_kept_up_with() -> None:
     """Renewals come three times within it."""
 
@@ -315,5 +337,75 @@ def test_server_at_another_endpoint_is_another_server() -> None:
                 assert server.keys.public_key == moved.keys.public_key
                 answer = await moved.rpc.request(node.contact, Ring(key_pair(77).public_key, b"channel!"))
                 assert (Rung(is_taken=False), []) == (answer.message, node.calls)
+
+    run_virtually(main())
+
+
+def test_server_that_is_gone_is_replaced_within_seconds_while_links_rely_on_servers() -> None:
+    """It is missed once, somebody else is asked, and only then it is given up; whoever links through it is told."""
+
+    async def main() -> None:
+        async with town(*FIVE) as (_, node, servers), TaskScope("test") as scope:
+            node.is_relied = True
+            scope.start(node.attachments.run(), name="attachments")
+            await asyncio.sleep(10)
+            await servers[1].socket.close()
+            await asyncio.sleep(node.relay_config.relied_interval_s + 2.0)
+            assert contacts(servers[0], servers[2], servers[3]) == node.attachments.servers[:3]
+            assert servers[1].contact in node.silent
+
+    run_virtually(main())
+
+
+def test_doubt_makes_a_node_look_at_its_servers_at_once_but_not_all_the_time() -> None:
+    """A hundred links that fall silent are one reason."""
+
+    async def main() -> None:
+        async with town(*FIVE) as (_, node, servers), TaskScope("test") as scope:
+            scope.start(node.attachments.run(), name="attachments")
+            await asyncio.sleep(5)
+            before = servers[0].counts.attaches[CallResult.OK]
+            for _ in range(100):
+                node.attachments.doubt()
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.5)
+            assert 1 <= servers[0].counts.attaches[CallResult.OK] - before <= 2
+
+    run_virtually(main())
+
+
+def test_server_that_came_back_is_taken_again_when_nobody_else_is_left() -> None:
+    """It is not left alone for five minutes while places are free."""
+
+    async def main() -> None:
+        async with town(*FIVE[:3]) as (network, node, servers), TaskScope("test") as scope:
+            node.is_relied = True
+            scope.start(node.attachments.run(), name="attachments")
+            await asyncio.sleep(10)
+            network.unplug(servers[1].endpoint.host)
+            await asyncio.sleep(15)
+            assert {servers[0].contact, servers[2].contact} == set(node.attachments.servers)
+            network.plug(servers[1].endpoint.host)
+            await asyncio.sleep(30)
+            assert {*contacts(*servers)} == set(node.attachments.servers)
+
+    run_virtually(main())
+
+
+def test_server_cannot_take_all_channels_by_calls_that_it_makes_up() -> None:
+    """A fourth of them; calls through another server are taken all the same."""
+
+    async def main() -> None:
+        relay = dataclasses.replace(RelayConfig(), max_open=16)
+        async with town(*FIVE, relay=relay) as (_, node, servers):
+            await node.attach(*servers)
+            caller = key_pair(99).public_key
+            taken = 0
+            for number in range(50):
+                answer = await servers[0].rpc.request(node.contact, Ring(caller, number.to_bytes(8, "big")))
+                taken += isinstance(answer.message, Rung) and answer.message.is_taken
+            assert (4, 46) == (taken, node.counts.rings_ignored)
+            answer = await servers[1].rpc.request(node.contact, Ring(caller, b"honestly"))
+            assert Rung(is_taken=True) == answer.message
 
     run_virtually(main())

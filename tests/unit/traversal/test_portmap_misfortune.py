@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
+from pilotdht.errors import ConfigError
+from pilotdht.net.doors import DatagramSocket, Receive
 from pilotdht.traversal.portmap.lease import PortMapState
 from pilotdht.traversal.portmap.packets import Protocol
 from pilotdht.wire.endpoint import Endpoint
 from simulations.engine.virtual_loop import run_virtually
+from simulations.world.network import MemoryNetwork
 from tests.support.fake_router import FakeRouter, routes_via
 from tests.support.portmap_home import NONCE, OUTSIDE, OWN, ROUTER, Home, home
 
@@ -99,13 +104,20 @@ def test_keeper_without_a_network_waits_for_one() -> None:
     run_virtually(scene())
 
 
-def test_keeper_with_an_address_that_cannot_be_bound_has_nowhere_to_ask() -> None:
+def test_keeper_with_an_address_that_cannot_be_bound_has_nowhere_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     """The address may go between two looks."""
+    opened = MemoryNetwork.open
+    failures = [ConfigError("there is no such address here")]
+
+    async def fail_once(network: MemoryNetwork, listen: Endpoint, receive: Receive) -> DatagramSocket:
+        if listen.host == OWN and failures:
+            raise failures.pop()
+        return await opened(network, listen, receive)
 
     async def scene() -> None:
         it = Home(FakeRouter(ROUTER))
         await it.router.open(it.network)
-        it.network.bind(Endpoint(OWN, 20_000), lambda batch: None)  # the network's next free port is taken there
+        monkeypatch.setattr(MemoryNetwork, "open", fail_once)
         async with it.scope:
             it.scope.start(it.keeper.run(), name="port mapping")
             await asyncio.sleep(1)

@@ -15,6 +15,7 @@ from pilotdht.errors import PilotError, TimedOut, Unreachable
 from pilotdht.identity.ids import PublicKey
 from pilotdht.net.switchboard import is_virtual
 from pilotdht.tasks import TaskScope
+from pilotdht.traversal.lan.near import Near
 from pilotdht.traversal.metrics import RoadMetrics
 from pilotdht.traversal.random_punch import RandomPunch
 from pilotdht.traversal.roads import RoadKeeper
@@ -55,6 +56,10 @@ class Side:
         self.answers: dict[PublicKey, Endpoint] = {}
         self.closed: list[Endpoint] = []
         self.relays = True
+        self.introducers: tuple[Contact, ...] = ()
+        self.published: tuple[Contact, ...] = ()
+        self.silences: list[Endpoint] = []
+        self.relay: Contact | None = None
         self.metrics = RoadMetrics(CollectorRegistry())
         self.mapping = NatMapping.UNKNOWN
         self.may_punch = True
@@ -73,7 +78,16 @@ class Side:
             punch=self.punch,
             may_punch=lambda _key: self.may_punch,
             own_endpoints=lambda: self.own,
+            near=Near(
+                public=lambda: self.own,
+                private=tuple,
+                neighbours=lambda _key: (),
+                is_trusted=lambda _key: False,
+            ),
             mapping=lambda: self.mapping,
+            own_introducers=lambda: self.introducers,
+            look_up=self.look_up,
+            on_silence=lambda: self.silences.append(self.node.socket.local_endpoints[0]),
             scope=scope,
             config=RoadConfig(),
             metrics=self.metrics,
@@ -95,6 +109,14 @@ class Side:
     def is_relayed(self, endpoint: Endpoint) -> bool:
         """Return whether a channel carries tunnels."""
         return self.relays
+
+    def relay_of(self, endpoint: Endpoint) -> Contact | None:
+        """Return the server behind a channel."""
+        return self.relay
+
+    async def look_up(self, key: PublicKey) -> tuple[Contact, ...]:
+        """Stand in for the DHT."""
+        return self.published
 
     def close(self, endpoint: Endpoint) -> None:
         """Give a channel up."""
@@ -340,5 +362,133 @@ def test_channels_of_a_peer_are_closed_with_its_last_link() -> None:
             one.keeper.link_down(links[1])
             assert [here] == [endpoint for endpoint in one.closed if is_virtual(endpoint)]
             assert () == one.keeper.roads_to(other.key)
+
+    run_virtually(main())
+
+
+def test_silent_peer_is_called_through_the_servers_that_it_named_last() -> None:
+    """It said so in a meeting; those through which it was first called are gone."""
+
+    async def main() -> None:
+        async with two_sides() as (network, one, other):
+            old, new = (Contact(PublicKey(letter * 32), Endpoint("10.0.0.50", 1)) for letter in (b"s", b"n"))
+            here, there = joined(one, other)
+            one.answers[old.public_key] = here
+            assert await one.keeper.call(other.key, [old]) == here
+            network.allows = lambda source, target: False
+            link = one.link_to(other, here)
+            other.link_to(one, there)
+            await asyncio.sleep(1)
+            other.introducers = (new,)
+            other.keeper.introducers_changed()
+            await asyncio.sleep(1)
+            one.node.socket.switchboard.disconnect(here)
+            fresh, _ = joined(one, other)
+            one.answers = {new.public_key: fresh}
+            one.keeper.in_doubt(link)
+            await asyncio.sleep(2)
+            assert fresh == link.endpoint
+            assert new == one.called[-1]
+
+    run_virtually(main())
+
+
+def test_silent_peer_is_called_through_the_servers_that_it_has_published() -> None:
+    """When none of those that are known serves it any more; the search goes on by itself until the link is given up."""
+
+    async def main() -> None:
+        async with two_sides() as (network, one, other):
+            old, new = (Contact(PublicKey(letter * 32), Endpoint("10.0.0.50", 1)) for letter in (b"s", b"n"))
+            here, there = joined(one, other)
+            one.answers[old.public_key] = here
+            assert await one.keeper.call(other.key, [old]) == here
+            network.allows = lambda source, target: False
+            link = one.link_to(other, here)
+            other.link_to(one, there)
+            await asyncio.sleep(1)
+            one.node.socket.switchboard.disconnect(here)
+            fresh, _ = joined(one, other)
+            one.answers = {new.public_key: fresh}
+            one.keeper.in_doubt(link)
+            await asyncio.sleep(6)
+            assert here == link.endpoint
+            one.published = (new,)
+            await asyncio.sleep(6)
+            assert fresh == link.endpoint
+            calls = len(one.called)
+            await asyncio.sleep(60)
+            assert calls == len(one.called)
+
+    run_virtually(main())
+
+
+def test_search_for_a_peer_that_is_gone_ends_with_its_time() -> None:
+    """And costs some calls, not a flood of them."""
+
+    async def main() -> None:
+        async with two_sides() as (network, one, other):
+            servers = [Contact(PublicKey(bytes([number]) * 32), Endpoint("10.0.0.50", 1)) for number in range(3)]
+            here, there = joined(one, other)
+            one.answers[servers[0].public_key] = here
+            assert await one.keeper.call(other.key, servers) == here
+            network.allows = lambda source, target: False
+            link = one.link_to(other, here)
+            other.link_to(one, there)
+            await asyncio.sleep(1)
+            one.node.socket.switchboard.disconnect(here)
+            one.answers.clear()
+            before = len(one.called)
+            one.keeper.in_doubt(link)
+            await asyncio.sleep(120)
+            assert 3 * 3 <= len(one.called) - before <= 3 * 12
+            assert 1 == len(one.silences)
+
+    run_virtually(main())
+
+
+def test_link_through_a_server_that_keeps_silent_is_rescued_before_it_is_in_doubt_itself() -> None:
+    """Who only listens sends nothing that could be missed."""
+
+    async def main() -> None:
+        async with two_sides() as (network, one, other):
+            server = Contact(PublicKey(b"s" * 32), Endpoint("10.0.0.50", 1))
+            here, there = joined(one, other)
+            fresh, _ = joined(one, other)
+            one.answers[server.public_key] = fresh
+            network.allows = lambda source, target: False
+            link = one.link_to(other, here)
+            other.link_to(one, there)
+            one.keeper.rung(other.key, server, here)
+            await asyncio.sleep(3)
+            one.node.socket.switchboard.disconnect(here)
+            one.relay = server
+            one.keeper.server_silent(Contact(PublicKey(b"x" * 32), Endpoint("10.0.0.51", 1)))
+            await asyncio.sleep(2)
+            assert here == link.endpoint
+            one.keeper.server_silent(server)
+            await asyncio.sleep(2)
+            assert fresh == link.endpoint
+
+    run_virtually(main())
+
+
+def test_stranger_that_names_endpoints_without_end_is_heeded_ever_less() -> None:
+    """It has a link and no trust: the host that it names gets a burst, and then a packet a second."""
+
+    async def main() -> None:
+        async with two_sides() as (network, one, other):
+            towards: list[Endpoint] = []
+            network.allows = partial(_note_target, towards)
+            here, there = joined(one, other)
+            other.link_to(one, there)
+            other.may_punch = False
+            with_victim = Meet(tuple(Endpoint(VICTIM.host, 4000 + port) for port in range(8)))
+            for _ in range(100):
+                one.node.rpc.tell(Contact(other.key, here), with_victim)
+                await asyncio.sleep(1)
+            sent = sum(endpoint.host == VICTIM.host for endpoint in towards)
+            config = RoadConfig()
+            assert 0 < sent <= 2 * (config.host_try_burst + 101 * config.tries_per_host_s)
+            assert 0 < other.metrics.probes["limited"].value
 
     run_virtually(main())
