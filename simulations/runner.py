@@ -71,7 +71,8 @@ def run(
         )
     if options.implementation not in scenario.implementations:
         raise InvalidArgument(
-            f"{options.implementation} cannot play {scenario.name}", hint="it knows no groups: leave the option out"
+            f"{options.implementation} cannot play {scenario.name}",
+            hint="it has no groups and no tunnels: leave the option out",
         )
     result = Result(
         scenario=scenario.name,

@@ -17,7 +17,7 @@ from simulations.command.program import DONE, FAILED, INTERRUPTED, Verb, output
 from simulations.command.scenario_names import ScenarioName
 from simulations.command.sweep_view import SweepView
 from simulations.engine.checkout import commit
-from simulations.report.table import GROUPS_BEGIN, GROUPS_END, comparison_table, replace_block, update_document
+from simulations.report.table import BLOCKS, comparison_table, replace_block, update_document
 from simulations.results.result import Result
 from simulations.scenarios.scenario import Scenario
 from simulations.sweep.conduct import Outcome, alone_in, conduct
@@ -65,17 +65,16 @@ def compare(
 ) -> int:
     """Run scenarios with pilotdht and with the stock kademlia, same seed, and show both side by side.
 
-    Scenarios about groups have no baseline: only ours is run. Without a name every scenario is run. The exit code
-    judges pilotdht alone: what the stock implementation misses is what the comparison is for.
+    Scenarios about groups and tunnels have no baseline: only ours is run. Without a name every scenario is run. The
+    exit code judges pilotdht alone: what the stock implementation misses is what the comparison is for.
     """
     stage_hands, printer = backstage(context), output(context)
     wanted = scenarios or list(stage_hands.scenarios().values())
     if docs is not None:
         text = docs.read_text(encoding="utf-8")  # noticed before hours of work, not after them
-        if any(one.has_baseline for one in wanted):
-            replace_block(text, "")
-        if not all(one.has_baseline for one in wanted):
-            replace_block(text, "", begin=GROUPS_BEGIN, end=GROUPS_END)
+        for subject in dict.fromkeys(one.subject for one in wanted):
+            begin, end = BLOCKS[subject]
+            replace_block(text, "", begin=begin, end=end)
     plan = Plan(runs=[], commit=commit())
     for scenario in wanted:
         axes = axes_of(

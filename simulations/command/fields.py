@@ -23,7 +23,7 @@ from pilotdht.errors import ConfigError, InternalError, InvalidArgument
 from simulations.scenarios.scenario import IMPLEMENTATIONS, Options, Scenario
 
 _ABOUT_NODES = ("implementation", "lookups_per_s")
-"""Options without a meaning where no nodes play: members of a group look nothing up, and have no baseline."""
+"""Options without a meaning where the baseline cannot play: nothing is looked up there, but for dialling."""
 
 Value = int | float | bool | str | None
 """What an option can be."""

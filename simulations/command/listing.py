@@ -63,7 +63,7 @@ def _show(out: Output, scenario: Scenario) -> None:
     out.line(f"{scenario.name}: {scenario.summary}", bold=True)
     out.line(f"Expected: {scenario.expects}")
     if not scenario.has_baseline:
-        out.line("The stock implementation knows no groups: there is nothing to compare with.")
+        out.line("The stock implementation has no groups and no tunnels: there is nothing to compare with.")
     out.line()
     own = [one for one in facts if not one.is_common]
     rows = [

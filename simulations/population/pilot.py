@@ -133,6 +133,11 @@ class PilotMember:
         return [known.contact.endpoint for known in self._node.rooms.dht.contacts()]
 
     @property
+    def node(self) -> Node | None:
+        """The node, for what only ours can do; absent before it has started."""
+        return self._node
+
+    @property
     def version(self) -> int:
         """Issue time in milliseconds of the NODE record that enough holders took last."""
         if self._node is not None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from simulations.report import comparison, distributions, group_plots, over_time
+from simulations.report import comparison, distributions, group_plots, over_time, road_plots
 from simulations.report.groups import differing_numbers, groups_of, in_phase
 from simulations.report.over_time import Draw, series_names
 from simulations.report.quantities import KEY_FIGURES, quantity_of
@@ -45,9 +45,13 @@ def _has_series(*names: str) -> Wants:
 
 
 def _is_about_nodes(results: Sequence[Result]) -> bool:
-    """Return whether anything was looked up, or might have been: members of groups look nothing up."""
+    """Return whether anything was looked up, or might have been: members of groups and callers look nothing up."""
     names = series_names(results)
-    return "agreement" not in names and "coverage" not in names
+    return "agreement" not in names and "coverage" not in names and not _has_links(results)
+
+
+def _has_links(results: Sequence[Result]) -> bool:
+    return any(run.links is not None and run.links.times_s for run in results)
 
 
 def _has_figures(*names: str) -> Wants:
@@ -177,6 +181,24 @@ GROUP_PLOTS = (
 )
 """Plots of scenarios about groups, in the order of a page: before the others."""
 
+ROAD_PLOTS = (
+    Plot(
+        "roads",
+        "Roads between NATs",
+        "A cell a pair: the colours are its roads, with the number of tunnels. Below, paler is faster.",
+        road_plots.roads,
+        _has_links,
+    ),
+    Plot(
+        "road-times",
+        "Times to the first byte and to a direct road",
+        "Further left is faster. What never came is not reached: a curve ends at the share that did.",
+        road_plots.road_times,
+        _has_links,
+    ),
+)
+"""Plots of scenarios about tunnels, in the order of a page: before the others."""
+
 _DRAWN = (
     "lookup_success", "lookup_p50_s", "lookup_p95_s", "messages_per_node_s", "bytes_per_node_s", "contacts",
     "dead_contacts", "up", "agreement", "agreement_whole", "coverage",
@@ -187,7 +209,7 @@ def plots_for(results: Sequence[Result]) -> list[Plot]:
     """Return the plots that a report on these runs of one scenario has, in the order of a page."""
     return [
         *_sweeps(results),
-        *(plot for plot in GROUP_PLOTS if plot.is_wanted(results)),
+        *(plot for plot in (*GROUP_PLOTS, *ROAD_PLOTS) if plot.is_wanted(results)),
         *(plot for plot in PLOTS if plot.is_wanted(results)),
         *_own_series(results),
     ]

@@ -9,7 +9,7 @@ from pilotdht.errors import InvalidArgument
 from simulations.report.groups import BASELINE, Group, by_scenario, groups_of, in_phase
 from simulations.report.quantities import KEY_FIGURES, NOT_THERE, quantity_of, ratio_in_words, with_unit
 from simulations.results.result import Check, Result
-from simulations.scenarios.scenario import all_scenarios
+from simulations.scenarios.scenario import Subject, all_scenarios
 
 BEGIN, END = "<!-- simulations:begin -->", "<!-- simulations:end -->"
 """Marks around the block of a document that is made from results."""
@@ -17,10 +17,20 @@ BEGIN, END = "<!-- simulations:begin -->", "<!-- simulations:end -->"
 GROUPS_BEGIN, GROUPS_END = "<!-- groups:begin -->", "<!-- groups:end -->"
 """Marks around the block for scenarios about groups, which have no baseline."""
 
+ROADS_BEGIN, ROADS_END = "<!-- roads:begin -->", "<!-- roads:end -->"
+"""Marks around the block for scenarios about tunnels, which have none either."""
+
+BLOCKS = {
+    Subject.NODES: (BEGIN, END),
+    Subject.GROUPS: (GROUPS_BEGIN, GROUPS_END),
+    Subject.ROADS: (ROADS_BEGIN, ROADS_END),
+}
+"""Where the table of each subject stands."""
+
 PHASE_FIGURES = ("lookup_success", "lookup_p95_s", "bytes_per_node_s")
 """What is told of each phase of a scenario that has several."""
 
-_GROUP_HEADS = ("scenario", "members", "figure", "value", "bound", "kept")
+_ALONE_HEADS = ("figure", "value", "bound", "kept")
 _HEADS = ("scenario", "nodes", "figure", "pilotdht", "kademlia", "pilotdht is", "bound", "kept")
 
 
@@ -42,13 +52,15 @@ def comparison_table(results: Sequence[Result], figures: Sequence[str] = KEY_FIG
     return "\n".join(rows) + "\n"
 
 
-def group_table(results: Sequence[Result]) -> str:
+def group_table(results: Sequence[Result], *, who: str = "members") -> str:
     """Return a Markdown table of scenarios without a baseline: a row a figure that has a bound, and those of theory.
 
     Args:
         results: of any scenarios.
+        who: what their populations consist of.
     """
-    rows = ["| " + " | ".join(_GROUP_HEADS) + " |", "|" + "---|" * len(_GROUP_HEADS)]
+    heads = ("scenario", who, *_ALONE_HEADS)
+    rows = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     for scenario, runs in by_scenario(results).items():
         for group in groups_of(runs):
             checks = [check for run in group.runs for check in run.checks]
@@ -90,24 +102,25 @@ def update_document(path: Path, results: Sequence[Result]) -> None:
 
     Args:
         path: the document; see :func:`replace_block`.
-        results: what the tables are made from; those of scenarios without a baseline go into a block of their own.
+        results: what the tables are made from; those of each subject go into a block of their own.
 
     Raises:
         InvalidArgument: the document has no place for a table.
     """
-    alone = [result for result in results if not _has_baseline(result.scenario)]
-    paired = [result for result in results if _has_baseline(result.scenario)]
     text = path.read_text(encoding="utf-8")
-    if paired:
-        text = replace_block(text, comparison_table(paired))
-    if alone:
-        text = replace_block(text, group_table(alone), begin=GROUPS_BEGIN, end=GROUPS_END)
+    for subject, (begin, end) in BLOCKS.items():
+        own = [result for result in results if _subject_of(result.scenario) is subject]
+        if own and subject is Subject.NODES:
+            text = replace_block(text, comparison_table(own))
+        elif own:
+            who = "members" if subject is Subject.GROUPS else "nodes"
+            text = replace_block(text, group_table(own, who=who), begin=begin, end=end)
     path.write_text(text, encoding="utf-8")
 
 
-def _has_baseline(scenario: str) -> bool:
+def _subject_of(scenario: str) -> Subject:
     known = all_scenarios().get(scenario)
-    return known is None or known.has_baseline
+    return Subject.NODES if known is None else known.subject
 
 
 def _with_theory(names: Iterable[str], group: Group) -> list[str]:

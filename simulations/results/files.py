@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pilotdht.errors import InvalidArgument
 from simulations.results.checked import Malformed, value_of
-from simulations.results.result import SCHEMA, Result, Samples, Series
+from simulations.results.result import SCHEMA, Links, Result, Samples, Series
 from simulations.results.whole_file import write_whole
 
 MAX_RESULT_BYTES = 256 * 1024 * 1024
@@ -104,10 +104,12 @@ def _result_of(loaded: object) -> Result:
         _demand_equal_lengths(f"series.{name}", series, ("times_s", "values"))
     for name, samples in result.samples.items():
         _demand_equal_lengths(f"samples.{name}", samples, ("times_s", "durations_s", "are_ok", "hops"))
+    if result.links is not None:
+        _demand_equal_lengths("links", result.links, tuple(field.name for field in dataclasses.fields(Links)))
     return result
 
 
-def _demand_equal_lengths(where: str, holder: Series | Samples, names: tuple[str, ...]) -> None:
+def _demand_equal_lengths(where: str, holder: Series | Samples | Links, names: tuple[str, ...]) -> None:
     lengths = [len(getattr(holder, name)) for name in names]
     if len(dict.fromkeys(lengths)) > 1:
         raise Malformed(f"{where}: lists of different lengths: {', '.join(names)}")

@@ -56,6 +56,34 @@ class Samples:
     """Answers that were false or rolled back."""
 
 
+@dataclass(slots=True, kw_only=True)
+class Links:
+    """Tunnels that were dialled by name, one item a list each."""
+
+    times_s: list[float] = field(default_factory=list)
+    """When each was asked for, virtual seconds since the run began."""
+    callers: list[str] = field(default_factory=list)
+    """Behind what the caller stands: ``public``, ``port_restricted`` and the like."""
+    called: list[str] = field(default_factory=list)
+    """Behind what the called one stands."""
+    are_trusted: list[bool] = field(default_factory=list)
+    """Whether the two trust each other."""
+    resolve_s: list[float | None] = field(default_factory=list)
+    """Time to the answer of the name; absent when it was not found."""
+    first_byte_s: list[float | None] = field(default_factory=list)
+    """From then to the first answer through the tunnel; absent when there was none."""
+    round_trips: list[float | None] = field(default_factory=list)
+    """The same in round trips of the road that it went."""
+    first_roads: list[str] = field(default_factory=list)
+    """What kind of road that was; empty when there was none."""
+    direct_s: list[float | None] = field(default_factory=list)
+    """From the name's answer until both sides sent directly; absent when they never did."""
+    roads: list[str] = field(default_factory=list)
+    """What kind of road the link had in the end: ``local``, ``direct``, ``punched``, ``chance`` or ``relayed``."""
+    errors: list[str] = field(default_factory=list)
+    """Code of what went wrong; empty when nothing did."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """Something that happened to the world, to be drawn into plots over time."""
@@ -116,6 +144,8 @@ class Result:
     """Quantities over time by name."""
     samples: dict[str, Samples] = field(default_factory=dict)
     """``lookup``, ``publish``, ``join``."""
+    links: Links | None = None
+    """Tunnels that were dialled; absent where none was."""
     marks: list[Mark] = field(default_factory=list)
     """Events to draw."""
     snapshots: list[Snapshot] = field(default_factory=list)

@@ -13,7 +13,7 @@ from simulations.groups.options import GroupOptions
 from simulations.groups.talker import Talker, TalkerKind
 from simulations.population.population import Slot
 from simulations.results.result import Series
-from simulations.scenarios.scenario import scenario
+from simulations.scenarios.scenario import Subject, scenario
 from simulations.stage import Stage
 from simulations.workload.statistics import mean, quantile
 
@@ -68,6 +68,7 @@ class BroadcastMassKillOptions(GroupOptions):
     small=BroadcastMassKillOptions(nodes=150, joins_per_s=20, messages=5, share_at_once=0.8),
     expects="Everybody is reached; of those who survive, 99.9 % when 30 % die meanwhile, 90 % when 95 % die at once.",
     members=TalkerKind,
+    subject=Subject.GROUPS,
 )
 async def broadcast_mass_kill(stage: Stage, options: BroadcastMassKillOptions) -> None:
     """Messages go to all members: in calm, while some of them are killed, and after nearly all were killed at once."""

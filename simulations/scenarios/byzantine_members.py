@@ -11,7 +11,7 @@ from simulations.groups.company import Company, FalseAlarm
 from simulations.groups.kind import GroupKind
 from simulations.groups.liars import LIARS
 from simulations.groups.options import GroupOptions
-from simulations.scenarios.scenario import scenario
+from simulations.scenarios.scenario import Subject, scenario
 from simulations.stage import Stage
 
 REFUTED_S = 2.0
@@ -42,6 +42,7 @@ class ByzantineOptions(GroupOptions):
     small=ByzantineOptions(nodes=25, minutes=0.5),
     expects="Honest members go on seeing all honest members; nobody holds one for dead for longer than 2 s.",
     members=GroupKind,
+    subject=Subject.GROUPS,
 )
 async def byzantine_members(stage: Stage, options: ByzantineOptions) -> None:
     """A share of all members accuses, replays, boasts, floods and answers falsely, without end."""

@@ -13,7 +13,7 @@ from simulations.engine.streams import stream
 from simulations.groups.company import Company
 from simulations.groups.kind import GroupKind
 from simulations.groups.options import GroupOptions
-from simulations.scenarios.scenario import scenario
+from simulations.scenarios.scenario import Subject, scenario
 from simulations.stage import Stage
 
 AGREED = 0.99
@@ -63,6 +63,7 @@ class GroupChurnOptions(GroupOptions):
     small=GroupChurnOptions(nodes=40, minutes=4, mean_session_s=1200, mean_absence_s=300),
     expects="99 % of what members see of each other is right, every crash is noticed by all, nobody is held for dead.",
     members=GroupKind,
+    subject=Subject.GROUPS,
 )
 async def group_churn(stage: Stage, options: GroupChurnOptions) -> None:
     """Members stay and stay away as long as measured nodes do, most of them dying silently."""

@@ -13,7 +13,7 @@ from simulations.groups.kind import GroupKind
 from simulations.groups.member import GroupMember
 from simulations.groups.options import GroupOptions
 from simulations.population.population import Slot
-from simulations.scenarios.scenario import scenario
+from simulations.scenarios.scenario import Subject, scenario
 from simulations.stage import Stage
 from simulations.workload.statistics import mean
 
@@ -45,6 +45,7 @@ class GroupDetectionOptions(GroupOptions):
     small=GroupDetectionOptions(nodes=40, crashes=12),
     expects="Crashes, joins and changes are known as soon as the formulas of SWIM and gossip say, within 10 %.",
     members=GroupKind,
+    subject=Subject.GROUPS,
 )
 async def group_detection(stage: Stage, options: GroupDetectionOptions) -> None:
     """Members crash, join and change what they say, one after another; measured is when the last one knows."""

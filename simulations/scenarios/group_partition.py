@@ -14,7 +14,7 @@ from simulations.groups.kind import GroupKind
 from simulations.groups.minutes import Minutes
 from simulations.groups.options import GroupOptions
 from simulations.groups.speaker import SpeakingMember
-from simulations.scenarios.scenario import scenario
+from simulations.scenarios.scenario import Subject, scenario
 from simulations.stage import Stage
 
 HEAL_S = 30.0
@@ -45,6 +45,7 @@ class GroupPartitionOptions(GroupOptions):
     small=GroupPartitionOptions(nodes=60, minutes=0.5, minutes_cut=2.5, speakers=4),
     expects="Each side soon sees itself alone; 30 s after the healing all see all, and read what the others said.",
     members=GroupKind,
+    subject=Subject.GROUPS,
 )
 async def group_partition(stage: Stage, options: GroupPartitionOptions) -> None:
     """A group is cut into sides that cannot reach each other, and healed."""

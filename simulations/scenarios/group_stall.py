@@ -22,7 +22,7 @@ from simulations.groups.kind import GroupKind
 from simulations.groups.options import GroupOptions
 from simulations.groups.variants import VARIANTS, config_of
 from simulations.population.population import Slot
-from simulations.scenarios.scenario import scenario
+from simulations.scenarios.scenario import Subject, scenario
 from simulations.stage import Stage
 
 TIMES_FEWER = 50.0
@@ -71,6 +71,7 @@ class GroupStallOptions(GroupOptions):
     small=GroupStallOptions(nodes=48, minutes=1, stalled=8),
     expects="Healthy members are held for dead 50 times less often than by plain SWIM.",
     members=GroupKind,
+    subject=Subject.GROUPS,
 )
 async def group_stall(stage: Stage, options: GroupStallOptions) -> None:
     """Some members are stalled again and again; the same with plain SWIM, with Lifeguard, and with all that we have."""

@@ -16,6 +16,7 @@ One module of this package is one scenario::
 
 from __future__ import annotations
 
+import enum
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable
@@ -55,6 +56,17 @@ class Options(Section):
     """Conditions between nodes by name: see :data:`simulations.world.conditions.CONDITIONS`."""
 
 
+class Subject(enum.Enum):
+    """What a scenario is about: results of one subject stand in one table."""
+
+    NODES = "nodes"
+    """The DHT: played by our nodes and by the baseline."""
+    GROUPS = "groups"
+    """Members of a group."""
+    ROADS = "roads"
+    """Tunnels, and the roads that they take."""
+
+
 Play = Callable[["Stage", Any], Awaitable[None]]
 
 
@@ -75,7 +87,10 @@ class Scenario:
     play: Play
     """Runs it on a stage."""
     members: Callable[[World], MemberKind] | None = None
-    """What its population is made of; absent: nodes, of whichever implementation."""
+    """What its population is made of; absent: nodes of either implementation."""
+
+    subject: Subject = Subject.NODES
+    """What it is about."""
 
     @property
     def has_baseline(self) -> bool:
@@ -98,6 +113,7 @@ def scenario(
     small: OptionsT,
     expects: str,
     members: Callable[[World], MemberKind] | None = None,
+    subject: Subject = Subject.NODES,
 ) -> Callable[[Callable[[Stage, OptionsT], Awaitable[None]]], Scenario]:
     """Register the decorated coroutine as a scenario; its docstring's first line is the summary.
 
@@ -106,7 +122,8 @@ def scenario(
         options: the type of its options.
         small: its size for continuous integration.
         expects: what should come out.
-        members: what its population is made of, when that is not nodes; such a scenario has no baseline.
+        members: what its population is made of, when the baseline cannot play it.
+        subject: what it is about.
     """
 
     def register(play: Callable[[Stage, OptionsT], Awaitable[None]]) -> Scenario:
@@ -114,7 +131,14 @@ def scenario(
             raise InvalidArgument(f"two scenarios are called {name!r}")
         summary = (play.__doc__ or "").strip().split("\n", 1)[0]
         made = Scenario(
-            name=name, summary=summary, expects=expects, options=options, small=small, play=play, members=members
+            name=name,
+            summary=summary,
+            expects=expects,
+            options=options,
+            small=small,
+            play=play,
+            members=members,
+            subject=subject,
         )
         _SCENARIOS[name] = made
         return made

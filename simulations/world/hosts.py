@@ -14,6 +14,9 @@ from simulations.world.regions import Place
 RECEIVE_BUFFER_BYTES = 4 * 1024 * 1024
 """What arrives for a stalled host waits in a buffer of this size, as in that of a socket."""
 
+FIRST_FREE_PORT, LAST_FREE_PORT = 20_000, 65_535
+"""Ports that are given to sockets which ask for any."""
+
 
 class Host:
     """One address, with what stands there."""
@@ -26,6 +29,7 @@ class Host:
         "held",
         "held_bytes",
         "is_plugged",
+        "next_port",
         "place",
         "ports",
         "router",
@@ -42,6 +46,8 @@ class Host:
         """What its access adds to each way."""
         self.ports: list[Port] = []
         """In the order in which they were first used."""
+        self.next_port = FIRST_FREE_PORT
+        """What a socket gets that asks for any port, unless it is taken."""
         self.is_plugged = True
         """Whether it is connected."""
         self.stalled_until = 0
@@ -61,10 +67,14 @@ class Host:
 
     def settle(self) -> None:
         """Find out again what is in the way of its datagrams."""
-        is_hindered = not self.is_plugged or self.stalled_until > 0 or self.behind is not None
         for port in self.ports:
-            port.is_hindered = is_hindered or self.up is not None
-            port.receive = None if is_hindered or self.down is not None else port.taker
+            self.settle_port(port)
+
+    def settle_port(self, port: Port) -> None:
+        """Do the same for one port alone: a host may have thousands."""
+        is_hindered = not self.is_plugged or self.stalled_until > 0 or self.behind is not None
+        port.is_hindered = is_hindered or self.up is not None
+        port.receive = None if is_hindered or self.down is not None else port.taker
 
 
 class Port:

@@ -19,7 +19,7 @@ from simulations.engine.trace import BLOCK_VALUES, EMPTY_KIND, Trace, TraceWrite
 from simulations.engine.virtual_loop import OWNER, VirtualLoop
 from simulations.world.conditions import CONDITIONS, HEADER_BYTES, JITTER_STEPS, Conditions
 from simulations.world.cuts import Cuts, Rule, SideOf
-from simulations.world.hosts import Host, Port
+from simulations.world.hosts import FIRST_FREE_PORT, LAST_FREE_PORT, Host, Port
 from simulations.world.nat import Nat
 from simulations.world.slow_path import SlowPath
 from simulations.world.socket import MemorySocket, MemoryTransport
@@ -32,7 +32,6 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.DatagramProtocol)
 
 _QUIC_MASK = 0xC0
 _SENT, _DELIVERED = int(What.SENT), int(What.DELIVERED)
-_FIRST_FREE_PORT = 20_000
 
 
 class MemoryNetwork:
@@ -48,7 +47,6 @@ class MemoryNetwork:
         "_is_cut",
         "_jitter",
         "_largest",
-        "_next_port",
         "_ports",
         "_seed",
         "_slow",
@@ -93,7 +91,6 @@ class MemoryNetwork:
         self._draw = stream(seed, "network").random
         self._terrain = Terrain(seed, self._conditions)
         self._ports = self._terrain.ports
-        self._next_port = _FIRST_FREE_PORT
         self._cuts = Cuts()
         self._allows: Allows | None = None
         self._is_cut = False
@@ -115,13 +112,12 @@ class MemoryNetwork:
     def bind(self, listen: Endpoint, receive: Receive) -> MemorySocket:
         """Do what :meth:`open` does, at once."""
         if listen.port == 0:
-            listen = Endpoint(listen.host, self._next_port)
-            self._next_port += 1
+            listen = self._free_endpoint(self.host_of(listen.host))
         port = self.port_of(Endpoint(*listen))
         if port.taker is not None:
             raise ConfigError(f"{port.endpoint} is in use", hint="listen on another port")
         port.taker = _on_behalf_of_owner(receive)
-        port.host.settle()
+        port.host.settle_port(port)
         return MemorySocket(self, port)
 
     def create_endpoint(
@@ -140,7 +136,7 @@ class MemoryNetwork:
     def release(self, port: Port) -> None:
         """Forget what is bound to a port."""
         port.taker = None
-        port.host.settle()
+        port.host.settle_port(port)
 
     # The way of a datagram
 
@@ -292,7 +288,7 @@ class MemoryNetwork:
 
     def side_of(self, host: str) -> int:
         """Return the side of the cut that a host is on; 0 when there is none."""
-        return self._cuts.side_of(self._terrain.outermost(self.host_of(host)).address)
+        return self._cuts.side_of(self.outermost(host))
 
     def stall(self, host: str, until_s: float) -> None:
         """Stop a host's reading and sending: what arrives waits in a buffer until then, what it sends leaves then.
@@ -326,21 +322,32 @@ class MemoryNetwork:
         """
         self._terrain.place_behind(host, nat)
 
-    def place_behind_kind(self, host: str, kind: str, address: str) -> Nat:
+    def place_behind_kind(self, host: str, kind: str, address: str, *, life_s: float | None = None) -> Nat:
         """Put a host behind a new NAT, or several in a row, of a named kind.
 
         Args:
             host: its private address.
             kind: see :data:`simulations.world.nat.NAT_KINDS`.
             address: what the world sees.
+            life_s: how long their mappings live; absent: as the kind has it.
 
         Returns:
             The outermost, to put more behind it.
 
         Raises:
             InvalidArgument: no such kind, or the addresses do not fit.
+            ConfigError: no mapping lives so long.
         """
-        return self._terrain.place_behind_kind(host, kind, address)
+        return self._terrain.place_behind_kind(host, kind, address, life_s=life_s)
+
+    def outermost(self, host: str) -> str:
+        """Return the address that the world sees a host at: its own, or that of the last NAT that it stands behind."""
+        return self._terrain.outermost(self.host_of(host)).address
+
+    def way_s(self, one: str, other: str) -> float:
+        """Return the seconds that a datagram takes between what the world sees of two hosts when nothing delays it."""
+        from_host, to_host = self._terrain.outermost(self.host_of(one)), self._terrain.outermost(self.host_of(other))
+        return self._terrain.way_between(from_host, to_host) / MICROSECONDS
 
     def note(self, label: str) -> None:
         """Write an event into the trace."""
@@ -375,6 +382,20 @@ class MemoryNetwork:
         if self._allows is not None and not self._allows(source.endpoint, to.endpoint):
             return True
         return self._cuts.is_between(source.host.address, to.host.address)
+
+    def _free_endpoint(self, host: Host) -> Endpoint:
+        """Return the next port of a host that nothing is bound to.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        for _ in range(LAST_FREE_PORT - FIRST_FREE_PORT + 1):
+            endpoint = Endpoint(host.address, host.next_port)
+            host.next_port = host.next_port + 1 if host.next_port < LAST_FREE_PORT else FIRST_FREE_PORT
+            port = self._ports.get(endpoint)
+            if port is None or port.taker is None:
+                return endpoint
+        raise ConfigError(f"{host.address} has no free port", hint="close some sockets")
 
     def _meet_fate(self, draw: float, datagram: bytes, source: Port, to: Port, waited: int) -> None:
         """Lose a datagram, or have it take a detour, or come twice; which, the draw says."""

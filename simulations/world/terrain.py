@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pilotdht.errors import InvalidArgument
 from pilotdht.wire.endpoint import Endpoint
 from simulations.engine.streams import stream
@@ -56,8 +58,13 @@ class Terrain:
         port = self.ports[endpoint] = Port(endpoint, host, len(self.ports))
         host.ports.append(port)
         self._place_port(port)
-        host.settle()
+        host.settle_port(port)
         return port
+
+    def way_between(self, one: Host, other: Host) -> int:
+        """Return what :meth:`way_ticks` returns for two hosts, none of them behind a NAT."""
+        far = int(self.spread_ticks * min(1.0, abs(one.place.spot - other.place.spot)))
+        return self._rows[one.place.region][other.place.region] + one.access_ticks + other.access_ticks + far
 
     def way_ticks(self, source: Port, to: Port) -> int:
         """Return how long a datagram takes from one port to another when nothing delays it."""
@@ -94,13 +101,14 @@ class Terrain:
         nat.add_inside(address)
         inside.settle()
 
-    def place_behind_kind(self, address: str, kind: str, outside: str) -> Nat:
+    def place_behind_kind(self, address: str, kind: str, outside: str, *, life_s: float | None = None) -> Nat:
         """Put a host behind new NATs of a named kind, and return the outermost.
 
         Raises:
             InvalidArgument: see :meth:`simulations.world.network.MemoryNetwork.place_behind_kind`.
         """
-        first, *others = nat_rules_named(kind)
+        named = nat_rules_named(kind)
+        first, *others = named if life_s is None else [replace(rules, life_s=life_s) for rules in named]
         inner = address
         for rules in others:
             nat = self._new_nat(first, self._carrier_address())

@@ -66,8 +66,8 @@ class World:
         )
 
     def region_of(self, host: str) -> str:
-        """Return the region that a host stands in."""
-        return REGIONS[self.network.host_of(host).place.region].name
+        """Return the region that a host stands in; who is behind NATs stands where the outermost of them stands."""
+        return REGIONS[self.network.host_of(self.network.outermost(host)).place.region].name
 
     def stall(self, number: int, seconds: float, *, host: str = "") -> None:
         """Starve a participant of its processor: neither its timers nor its datagrams are looked at for a while.

@@ -6,12 +6,12 @@ import pytest
 
 from pilotdht.errors import InvalidArgument
 from simulations.runner import run
-from simulations.scenarios.scenario import all_scenarios, scenario_named
+from simulations.scenarios.scenario import Subject, all_scenarios, scenario_named
 from tests.support.source import ROOT
 
 pytestmark = [pytest.mark.simulation, pytest.mark.timeout(300)]  # up to 15 s of processor time each
 
-SCENARIOS = [one.name for one in all_scenarios().values() if not one.has_baseline]
+SCENARIOS = [one.name for one in all_scenarios().values() if one.subject is Subject.GROUPS]
 
 
 def test_all_scenarios_about_groups_are_there() -> None:

@@ -14,7 +14,7 @@ from simulations.report.group_plots import CLASSES, TIMES, VARIANTS
 from simulations.report.groups import groups_of
 from simulations.report.over_time import median_curve
 from simulations.report.palette import LIGHT
-from simulations.report.plots import GROUP_PLOTS, PLOTS, Plot, plots_for
+from simulations.report.plots import GROUP_PLOTS, PLOTS, ROAD_PLOTS, Plot, plots_for
 from simulations.results.result import Mark, Result, Series
 from tests.support.sim_results import made_result
 from tests.support.source import ROOT
@@ -199,6 +199,7 @@ def test_documentation_has_one_section_a_plot() -> None:
         "What all plots share",
         *(plot.name for plot in PLOTS),
         *(plot.name for plot in GROUP_PLOTS),
+        *(plot.name for plot in ROAD_PLOTS),
         *families,
         "The pictures of the network",
     ] == sections

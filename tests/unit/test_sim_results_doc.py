@@ -8,7 +8,7 @@ import re
 import pytest
 
 from simulations.groups.company import Company
-from simulations.results.result import SCHEMA, Check, Mark, Result, Samples, Series, Snapshot
+from simulations.results.result import SCHEMA, Check, Links, Mark, Result, Samples, Series, Snapshot
 from simulations.stage import Stage
 from tests.support.source import ROOT
 
@@ -16,7 +16,7 @@ TEXT = (ROOT / "docs" / "simulation-results.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
 
 
-@pytest.mark.parametrize("declared", [Result, Check, Series, Samples, Mark, Snapshot])
+@pytest.mark.parametrize("declared", [Result, Check, Series, Samples, Links, Mark, Snapshot])
 def test_section_lists_the_fields_in_order(declared: type) -> None:
     """The table of a section has one row a field, in the order of the declaration."""
     assert dataclasses.is_dataclass(declared)
@@ -28,8 +28,9 @@ def test_section_lists_the_fields_in_order(declared: type) -> None:
 
 def test_only_the_outermost_object_and_its_parts_have_sections() -> None:
     """No section describes what is no part of a file any more."""
-    expected = [one.__name__ for one in (Result, Check, Series, Samples, Mark, Snapshot)] + [
+    expected = [one.__name__ for one in (Result, Check, Series, Samples, Links, Mark, Snapshot)] + [
         "Usual figures",
+        "Figures of tunnels",
         "Figures of groups",
     ]
 
