@@ -18,11 +18,15 @@ from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
 from pilotdht.names.peer import Peer, Source
 from pilotdht.node.metrics import NodeMetrics
+from pilotdht.tracing.spans import OFF, Kind, Tracer
 from pilotdht.tunnel.header import OptionValue
 from pilotdht.tunnel.link import Link
 from pilotdht.tunnel.stream import Stream
 from pilotdht.tunnel.tunnels import Tunnels
 from pilotdht.wire.endpoint import Endpoint
+
+MAX_SHOWN_CHARS = 80
+"""Of a target in a trace: a did:key has 56."""
 
 MAX_REMEMBERED = 4096
 """Peers remembered; the one resolved longest ago goes first."""
@@ -61,6 +65,7 @@ class Reach:
         remember_s: float,
         key_named: Callable[[str], PublicKey | None] = lambda name: None,
         endpoints: Callable[[Peer], Awaitable[tuple[Endpoint, ...]]] | None = None,
+        tracer: Tracer = OFF,
     ) -> None:
         """Make it.
 
@@ -72,7 +77,9 @@ class Reach:
             remember_s: how long a resolved peer is used without resolving it again.
             key_named: returns whom ``host.org`` means now: who was expelled has lost the name at once.
             endpoints: returns where to dial a peer, which may be through others; absent: where it says it answers.
+            tracer: records what takes how long.
         """
+        self._tracer = tracer
         self._endpoints = _published if endpoints is None else endpoints
         self._key_named = key_named
         self._verified = verified
@@ -102,7 +109,9 @@ class Reach:
             return known.peer
         self.forget(text)
         try:
-            peer = await self._resolver.find(text)
+            with self._tracer.span("resolve", target=_shown(target)) as span:
+                peer = await self._resolver.find(text)
+                span.set("source", peer.source.value)
         except PilotError as error:
             self._counts[error.code if error.code in self._counts else "failed"].inc()
             raise
@@ -147,6 +156,10 @@ class Reach:
         Raises:
             PilotError: as the resolver; Unreachable or TimedOut when it does not answer where it says.
         """
+        with self._tracer.span("dial", target=_shown(target)):
+            return await self._link(target, timeout_s)
+
+    async def _link(self, target: Target, timeout_s: float) -> tuple[Peer, Link]:
         async with _deadline(timeout_s, target):
             begun = self._loop.time()
             peer = await self.peer(target)
@@ -170,6 +183,17 @@ class Reach:
         Raises:
             PilotError: as :meth:`link`; NotTrusted, Refused or Overloaded when the peer does not accept it.
         """
+        with self._tracer.span("stream", traceparent=traceparent, kind=Kind.ASKS, target=_shown(target), port=port):
+            return await self._stream(target, port, timeout_s, options, self._tracer.traceparent() or traceparent)
+
+    async def _stream(
+        self,
+        target: Target,
+        port: int,
+        timeout_s: float,
+        options: Mapping[str, OptionValue] | None,
+        traceparent: str | None,
+    ) -> tuple[Peer, Stream]:
         async with _deadline(timeout_s, target):
             begun = self._loop.time()
             peer = await self.peer(target)
@@ -211,6 +235,11 @@ def _text(target: Target) -> str:
     if isinstance(target, Peer):
         return did_of(target.public_key)
     return target if isinstance(target, str) else did_of(target)
+
+
+def _shown(target: Target) -> str:
+    """Return a target for traces: bounded, as whoever asked wrote it."""
+    return _text(target)[:MAX_SHOWN_CHARS]
 
 
 @contextlib.asynccontextmanager

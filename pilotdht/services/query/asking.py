@@ -34,6 +34,7 @@ from pilotdht.services.query.needs import OpensStreams
 from pilotdht.services.query.peers import PeerRecord, Peers
 from pilotdht.services.query.signed import QuestionKey, question_key
 from pilotdht.services.query.words import MAX_WITHIN_MS, Ask, End, Failed, Failure, answer_untrusted
+from pilotdht.tracing.spans import OFF, Kind, Tracer
 from pilotdht.tunnel.byte_stream import ByteStream
 from pilotdht.wire.verified import VerifiedSignatures
 
@@ -107,6 +108,7 @@ class Asker:
         config: QueryConfig,
         metrics: QueryMetrics,
         memory: VerifiedSignatures,
+        tracer: Tracer = OFF,
     ) -> None:
         """Make it.
 
@@ -117,6 +119,7 @@ class Asker:
             config: times and bounds.
             metrics: counters.
             memory: signatures found good before.
+            tracer: records what takes how long.
         """
         self.open_stream = open_stream
         """Reaches peers."""
@@ -128,6 +131,7 @@ class Asker:
         """Counters."""
         self.memory = memory
         """Signatures found good before."""
+        self._tracer = tracer
         self._hostname_of = hostname_of
 
     def name_of(self, peer: PublicKey) -> str:
@@ -146,8 +150,9 @@ class Asker:
         Raises:
             PilotError: it could not be reached, refused, failed, or broke the protocol.
         """
-        async with Conversation(self, peer, asked, rtt_s=rtt_s, on_begin=on_begin) as conversation:
-            return await conversation.rest()
+        with self._tracer.span("ask", kind=Kind.ASKS, peer=peer[:8].hex()):
+            async with Conversation(self, peer, asked, rtt_s=rtt_s, on_begin=on_begin) as conversation:
+                return await conversation.rest()
 
 
 class Conversation:

@@ -12,6 +12,7 @@ from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import KeyPair
 from pilotdht.names.peer import Peer
 from pilotdht.tasks import TaskScope
+from pilotdht.tracing.spans import OFF, Tracer
 from pilotdht.tunnel.byte_stream import ByteStream
 from pilotdht.wire.groups import GroupId
 
@@ -70,3 +71,5 @@ class QueryNeeds:
     """Chance, for choosing."""
     scope: TaskScope
     """Owner of the offers that go on in the background."""
+    tracer: Tracer = OFF
+    """Records what takes how long."""

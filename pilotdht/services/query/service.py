@@ -85,6 +85,7 @@ class QueryService:
             config=config,
             metrics=metrics,
             memory=memory,
+            tracer=needs.tracer,
         )
         self._selection = Selection(needs=needs, peers=self._peers, config=config)
         self._gathering = Gathering(asker=self._asker, selection=self._selection, config=config, metrics=metrics)
@@ -159,7 +160,7 @@ class QueryService:
             Overloaded: it, or this node, has too many questions under way.
             TimedOut: no whole answer in time.
         """
-        with self._counted("peer"):
+        with self._traced("peer"):
             asked = self._asked(question, capability=capability, group=group, timeout_s=timeout_s)
             begun = self._loop.time()
             given = await self._asker.ask(peer, asked, rtt_s=None, on_begin=lambda: None)
@@ -195,7 +196,7 @@ class QueryService:
             PilotError: as :meth:`query`, when every member that was asked failed.
         """
         check_quorum(quorum, most=self._config.max_quorum)
-        with self._counted("group"):
+        with self._traced("group"):
             asked = self._asked(question, capability=capability, group=group, timeout_s=timeout_s)
             begun = self._loop.time()
             groups = self._needs.groups
@@ -246,7 +247,7 @@ class QueryService:
             PilotError: as :meth:`query`, when every peer that was asked failed.
         """
         check_quorum(quorum, most=self._config.max_quorum)
-        with self._counted("tag"):
+        with self._traced("tag"):
             asked = self._asked(question, capability=capability, group=None, timeout_s=timeout_s)
             begun = self._loop.time()
             try:
@@ -407,6 +408,16 @@ class QueryService:
             expires_s=latest[quorum - 1].expires_s,
             duration_s=duration_s,
         )
+
+    @contextlib.contextmanager
+    def _traced(self, target: str) -> Iterator[None]:
+        """Count a question that is asked and answered in one task, and record it.
+
+        Raises:
+            Overloaded: as :meth:`_counted`.
+        """
+        with self._needs.tracer.span("query", asked=target), self._counted(target):
+            yield
 
     @contextlib.contextmanager
     def _counted(self, target: str) -> Iterator[Ending]:

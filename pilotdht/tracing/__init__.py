@@ -1,0 +1,1 @@
+"""Traces: which part of a piece of work took how long, over several nodes."""
