@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from prometheus_client import CollectorRegistry
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from pilotdht.dht.routing import RoutingTable
+from pilotdht.dht.store import RecordStore
 from pilotdht.metrics import Counter, Histogram
+from pilotdht.wire.dht_messages import StoreCode
 
 OPERATIONS = ("find_node", "get_record", "get_entries", "put", "refresh")
 """What a lookup is for."""
@@ -67,7 +70,11 @@ class DhtMetrics:
         self.candidates_dropped = 0
         """Contacts heard of and dropped because the queue was full."""
         self.gauges: Callable[[], dict[str, float]] = dict
-        """Returns contacts, records, bytes; set by the node's DHT."""
+        """Returns what only the DHT itself knows; set by it, as are the next two."""
+        self.table: RoutingTable | None = None
+        """The routing table."""
+        self.store: RecordStore | None = None
+        """What is kept for others."""
         registry.register(_Scrape(self))
 
     def reject(self, reason: str) -> None:
@@ -96,13 +103,42 @@ class _Scrape:
             "pilotdht_dht_candidates_dropped", "Contacts heard of and not looked at.", metrics.candidates_dropped
         )
         gauges = metrics.gauges()
+        if metrics.table is not None:
+            yield from _of_table(metrics.table, gauges)
+        if metrics.store is not None:
+            yield from _of_store(metrics.store, gauges)
         for name, help_text in (
             ("contacts", "Contacts in the routing table."),
+            ("live_contacts", "Contacts in the routing table that did not fail lately."),
+            ("buckets", "Parts of the key space that the routing table tells apart."),
             ("records", "Records and entries kept for others."),
             ("record_bytes", "Memory of records and entries, about."),
+            ("store_limit_bytes", "Memory that records and entries may take."),
             ("cached_copies", "Copies of records left by lookups."),
             ("mesh_size", "Nodes of the mesh, estimated from the nearest contacts."),
             ("candidates", "Contacts heard of that wait to be pinged."),
             ("is_server", "Whether this node serves others."),
         ):
             yield GaugeMetricFamily(f"pilotdht_dht_{name}", help_text, gauges.get(name, 0.0))
+
+
+def _of_table(table: RoutingTable, gauges: dict[str, float]) -> Iterator[Metric]:
+    """Add what the routing table tells to the gauges; return its counters."""
+    gauges |= {"contacts": len(table), "live_contacts": table.live_count(), "buckets": len(table.buckets)}
+    yield CounterMetricFamily(
+        "pilotdht_dht_contacts_refused",
+        "Verified contacts not taken: their network has its share of the table.",
+        table.refused_similar,
+    )
+
+
+def _of_store(store: RecordStore, gauges: dict[str, float]) -> Iterator[Metric]:
+    """Add what the store tells to the gauges; return its counters."""
+    gauges |= {"records": len(store), "record_bytes": store.size_bytes, "cached_copies": len(store.cache)}
+    refused = CounterMetricFamily("pilotdht_dht_store_refused", "Writes of others refused.", labels=["reason"])
+    for code in StoreCode:
+        if code is not StoreCode.STORED:
+            refused.add_metric([code.name.lower()], store.refused[code])
+    yield refused
+    yield CounterMetricFamily("pilotdht_dht_store_evicted", "Records dropped to make room.", store.evicted)
+    yield CounterMetricFamily("pilotdht_dht_store_expired", "Records whose time was over.", store.expired)
