@@ -14,13 +14,15 @@ import click
 
 from pilotdht.cli.arguments import SECONDS
 from pilotdht.cli.exits import DONE, NO_DAEMON
+from pilotdht.cli.install_service import install_service, uninstall_service
 from pilotdht.cli.output import Output
-from pilotdht.cli.program import Family, Verb, option, output, verb
+from pilotdht.cli.program import Family, option, output, verb
+from pilotdht.cli.start_options import settings_of, start_options
 from pilotdht.daemon.launch import launch, terminate, wait_until_gone
 from pilotdht.daemon.lock import holder
 from pilotdht.daemon.paths import Paths, configured_data_dir, find_paths
-from pilotdht.daemon.shapes import InfoShape, StartedShape, StoppedShape
-from pilotdht.errors import InvalidArgument, NoDaemon, TimedOut
+from pilotdht.daemon.shapes import InfoShape, ReloadShape, StartedShape, StoppedShape
+from pilotdht.errors import NoDaemon, TimedOut
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 15.0
@@ -55,26 +57,11 @@ def started_lines(out: Output, started: StartedShape, settings: Mapping[str, str
         out.line(f"Tags: {', '.join(started['tags'])}")
 
 
-def settings_of(
-    *, assignments: tuple[str, ...] = (), bootstrap: tuple[str, ...] = (), **named: str | None
-) -> dict[str, str]:
-    """Return settings by name, as text: options that were given, then ``--set NAME=VALUE``."""
-    settings = {name.replace("__", "."): value for name, value in named.items() if value is not None}
-    if bootstrap:
-        settings["bootstrap"] = ",".join(bootstrap)
-    for assignment in assignments:
-        name, separator, value = assignment.partition("=")
-        if not separator or name.startswith("-"):
-            raise InvalidArgument(f"{assignment!r} is not NAME=VALUE", hint="as in --set tunnel.keepalive_s=10")
-        settings[name] = value
-    return settings
-
-
 def run_in_foreground(context: click.Context, settings: dict[str, str], *, defaults: dict[str, str]) -> None:
     """Run a daemon in this process until it is told to stop; its log goes to standard error."""
     import asyncio
 
-    from pilotdht.daemon.__main__ import open_real_node
+    from pilotdht.daemon.__main__ import make_status_page, open_real_node
     from pilotdht.daemon.service import DaemonOptions, run_daemon
 
     out = output(context)
@@ -86,31 +73,11 @@ def run_in_foreground(context: click.Context, settings: dict[str, str], *, defau
         out.result(started, lambda: started_lines(out, started, settings))
         sys.stdout.flush()
 
-    asyncio.run(run_daemon(options, environment=os.environ, open_node=open_real_node, on_ready=on_ready))
-
-
-_START_OPTIONS = [
-    click.Option(["--hostname"], metavar="NAME", help="Name by which others find this node."),
-    click.Option(["--tags"], metavar="A,B", help="Tags by which others find this node."),
-    click.Option(["--bootstrap"], multiple=True, metavar="HOST:PORT", help="A node to join through; may be repeated."),
-    click.Option(["--listen"], metavar="HOST:PORT", help="Where the UDP socket is bound; ':PORT' for all addresses."),
-    click.Option(
-        ["--advertise"], metavar="HOST:PORT", help="Where others are told to find it, when peers cannot see that."
-    ),
-    click.Option(["--preset"], metavar="NAME", help="Settings to start from: local, lan or wan."),
-    click.Option(["--data-dir", "data_dir"], metavar="DIR", help="Where identity, trust and state are kept."),
-    click.Option(["--network"], metavar="NUMBER", help="Mesh to join; 0 is the public one."),
-    click.Option(["--metrics", "daemon__metrics"], metavar="HOST:PORT", help="Serve /metrics on this TCP port too."),
-    click.Option(["--log-level", "daemon__log_level"], metavar="LEVEL", help="debug, info, warning or error."),
-    click.Option(["--log-format", "daemon__log_format"], metavar="FORMAT", help="text or json."),
-    click.Option(["--set", "assignments"], multiple=True, metavar="NAME=VALUE", help="Any setting; may be repeated."),
-]
-
-
-def start_options(command: Verb) -> Verb:
-    """Give a verb the options that describe a node."""
-    command.params[:0] = _START_OPTIONS
-    return command
+    asyncio.run(
+        run_daemon(
+            options, environment=os.environ, open_node=open_real_node, on_ready=on_ready, make_page=make_status_page
+        )
+    )
 
 
 def _own_paths(context: click.Context, settings: Mapping[str, str] = MappingProxyType({})) -> Paths:
@@ -250,28 +217,48 @@ def status(context: click.Context, check: bool) -> int:
     return code
 
 
+@verb("reload", example="pilotdht daemon reload", returns=ReloadShape)
+@click.pass_context
+def reload(context: click.Context) -> None:
+    """Have the daemon read its configuration anew. A wrong one is refused, and changes nothing."""
+    from pilotdht.cli.session import ask
+
+    done = cast("ReloadShape", ask(context, "/v1/reload", {}))
+    out = output(context)
+
+    def show() -> None:
+        out.line(f"Changed: {', '.join(done['changed'])}" if done["changed"] else "Nothing was changed.")
+        if done["needs_restart"]:
+            out.note(f"note: 'pilotdht daemon restart' is needed for {', '.join(done['needs_restart'])}")
+
+    out.result(done, show)
+
+
 @verb("logs", example="pilotdht daemon logs --follow", returns=LogLineShape, streams=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on printing what is logged.")
 @click.option(
     "-n", "--lines", type=click.IntRange(0, 1_000_000), default=50, show_default=True, help="Lines to begin with."
 )
+@click.option("--raw", is_flag=True, help="Print lines as they are in the file, for programs.")
 @click.pass_context
-def logs(context: click.Context, follow: bool, lines: int) -> None:
-    """Print the daemon's log."""
+def logs(context: click.Context, follow: bool, lines: int, raw: bool) -> None:
+    """Print the daemon's log, as text whichever form it is written in."""
     from pilotdht.cli.logs import follow_lines, last_lines
     from pilotdht.cli.session import ask
+    from pilotdht.daemon.logs import readable_line
 
     try:
         path = Path(cast("InfoShape", ask(context, "/v1/info"))["log"])
     except NoDaemon:
         path = _own_paths(context).log_file
     out = output(context)
+    show = str if raw else readable_line
     for line in last_lines(path, lines):
-        out.item({"line": line}, line)
+        out.item({"line": line}, show(line))
     if follow:
         for line in follow_lines(path):
-            out.item({"line": line}, line)
+            out.item({"line": line}, show(line))
 
 
-for _verb in (start, stop, restart, status, run, logs):
+for _verb in (start, stop, restart, reload, status, run, logs, install_service, uninstall_service):
     daemon.add_command(_verb)

@@ -33,13 +33,25 @@ def _show(out: Output, check: NetCheckShape) -> None:
             ("Role", "reached by others, serves them" if check["is_server"] else "not reached by others so far"),
             ("Port mapping", check["port_mapping"] + (f": {check['mapped']}" if check["mapped"] else "")),
             ("Called through", servers),
+            ("Local network", _lan(check)),
         ]
     )
+    for neighbour in check["neighbours"]:
+        out.line(f"  {neighbour['address']} at {neighbour['endpoint']} · {neighbour['standing']}")
     for finding in check["findings"]:
         mark, colour = _MARKS[finding["severity"]]
         out.line(out.styled(mark, fg=colour), f" {finding['sentence']}")
         if finding["advice"]:
             out.line(f"    {finding['advice']}")
+
+
+def _lan(check: NetCheckShape) -> str:
+    """Return what is done on the local network in a line, with what it takes when something is missing."""
+    if check["lan"] == "not installed":
+        return "not installed: pip install 'pilotdht[lan]' finds neighbours without any server"
+    if check["lan"] in ("off", "opening", "failed"):
+        return check["lan"] + (f": {check['lan_reason']}" if check["lan_reason"] else "")
+    return f"{check['lan']} · neighbours: {len(check['neighbours']) or 'none'}"
 
 
 def _described(nat: NatShape) -> str:

@@ -43,9 +43,11 @@ def connections(context: click.Context) -> None:
             entry["address"],
             entry["hostname"],
             f"via {entry['endpoint']}" if entry["relay"] else entry["endpoint"],
+            entry["road"],
             "out" if entry["is_outgoing"] else "in",
             "yes" if entry["is_trusted"] else "no",
             milliseconds(entry["rtt_s"]),
+            f"{entry['lost_share']:.1%}",
             size(entry["received_bytes"]),
             size(entry["sent_bytes"]),
             str(entry["streams"]),
@@ -53,7 +55,10 @@ def connections(context: click.Context) -> None:
         )
         for entry in entries
     ]
-    columns = ("ADDRESS", "HOSTNAME", "ENDPOINT", "WAY", "TRUSTED", "RTT", "RECEIVED", "SENT", "STREAMS", "AGE")
+    columns = (
+        *("ADDRESS", "HOSTNAME", "ENDPOINT", "ROAD", "WAY", "TRUSTED"),
+        *("RTT", "LOST", "RECEIVED", "SENT", "STREAMS", "AGE"),
+    )
     out = output(context)
     out.result({"connections": entries}, lambda: out.table(columns, rows, empty="No tunnels."))
 

@@ -20,7 +20,7 @@ UNTIL_DIRECT = 10
 
 
 class ReplyShape(TypedDict):
-    """One round trip, and the road that it took: ``direct`` or ``relayed``."""
+    """One round trip, and the road that it took: ``lan``, ``direct`` or ``relayed``."""
 
     rtt_ms: float
     road: str
@@ -66,7 +66,7 @@ def ping(
                 report["received"] += 1
                 report["replies"].append({"rtt_ms": reply["rtt_s"] * 1000, "road": reply["road"]})
                 _show_reply(out, reply)
-                if until_direct and reply["road"] == "direct":
+                if until_direct and reply["road"] != "relayed":
                     return report
         if until_direct and report["received"]:
             raise Unreachable(
@@ -83,7 +83,8 @@ def ping(
 
 def _show_reply(out: Output, reply: PingShape) -> None:
     if not out.is_json:
-        through = f" · relayed by {reply['relay']}" if reply["relay"] else ""
+        through = f" · relayed by {reply['relay']}" if reply["relay"] else " · lan" if reply["road"] == "lan" else ""
+        through = f" · {reply['road']}" if reply["road"].startswith("trunk") else through
         text = f" reply from {reply['address']} · {milliseconds(reply['rtt_s'])}{through}"
         out.line(out.styled("✓", fg="green"), text)
 

@@ -27,6 +27,8 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "status": ("status", "status"),
         "info": ("status", "info"),
         "netcheck": ("netcheck", "netcheck"),
+        "ui": ("ui", "ui"),
+        "metrics": ("metrics", "metrics"),
         "set-hostname": ("status", "set_hostname"),
         "set-tags": ("status", "set_tags"),
         "key": ("key", "key"),
@@ -67,6 +69,7 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
     "This program": {
         "context": ("context", "context"),
         "completion": ("completion", "completion"),
+        "bugreport": ("bugreport", "bugreport"),
         "version": ("version", "version"),
     },
 }

@@ -22,6 +22,7 @@ def _show(out: Output, info: InfoShape) -> None:
             ("Hostname", info["hostname"]),
             ("Tags", ", ".join(info["tags"])),
             ("Mesh", f"{joined}, {'serves others' if info['is_server'] else 'client only'}"),
+            ("Reached by", f"trunk via {info['trunk']}: UDP is blocked here" if info["trunk"] else ""),
             ("Peers", str(info["peers"])),
             ("Tunnels", str(info["connections"])),
             ("Groups", ", ".join(group["name"] for group in info["groups"])),

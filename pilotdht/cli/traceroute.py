@@ -12,6 +12,15 @@ from pilotdht.cli.program import output, verb
 from pilotdht.cli.session import ask
 from pilotdht.daemon.shapes import TraceShape
 
+_NATS = {
+    "unknown": "not known",
+    "none": "none",
+    "endpoint-independent": "one port for all (cone)",
+    "address-dependent": "a port for each address (symmetric)",
+    "address-and-port-dependent": "a port for each endpoint (symmetric)",
+}
+"""Mappings of RFC 4787, section 4.1, in the words that most know."""
+
 
 @verb("traceroute", example="pilotdht traceroute agent-alpha", returns=TraceShape)
 @click.argument("host", type=HOST)
@@ -33,3 +42,4 @@ def _show(out: Output, host: str, trace: TraceShape) -> None:
     through = f" · relayed by {trace['relay']}" if trace["relay"] else ""
     out.line(f" 3  {trace['endpoint']}{through} · {dialled}")
     out.line(f" 4  round trip · {milliseconds(trace['rtt_s'])}")
+    out.line(f" 5  NAT here: {_NATS[trace['own_nat']]} · there: {_NATS[trace['peer_nat']]}")

@@ -49,7 +49,9 @@ from pilotdht.daemon.shapes import (
     PendingShape,
     PingShape,
     RecordsShape,
+    RelayUseShape,
     TraceShape,
+    TrafficShape,
     TrustedShape,
     TrustShape,
     TunnelShape,
@@ -59,8 +61,19 @@ from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import parse_did
 from pilotdht.names.peer import Peer
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, NodeInfo, PeerInfo, Trace
+from pilotdht.node.facts import (
+    Connection,
+    ConnectionInfo,
+    LookupInfo,
+    Message,
+    NetCheck,
+    NodeInfo,
+    PeerInfo,
+    Trace,
+    Traffic,
+)
 from pilotdht.tasks import TaskScope
+from pilotdht.traversal.relay.use import RelayUse
 from pilotdht.trust.book import TrustEntry
 
 STDIO_PORT = 1000
@@ -165,6 +178,14 @@ class Client(GroupVerbs, QueryVerbs):
     async def netcheck(self) -> NetCheck:
         """Return where the node stands in the network."""
         return netcheck(cast("NetCheckShape", await self._channel.get("/v1/netcheck")))
+
+    async def traffic(self) -> Traffic:
+        """Return what went through the node's socket so far."""
+        return Traffic(**cast("TrafficShape", await self._channel.get("/v1/traffic")))
+
+    async def relay_use(self) -> RelayUse:
+        """Return what the node carries for others, and what others carry for it."""
+        return RelayUse(**cast("RelayUseShape", await self._channel.get("/v1/relay")))
 
     async def set_hostname(self, hostname: str) -> None:
         """Change the node's hostname and publish it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 from pilotdht.daemon.shapes import (
+    TRUNK_ROAD,
     ConnectionShape,
     ContactShape,
     InfoShape,
@@ -20,12 +21,23 @@ from pilotdht.daemon.shapes import (
 from pilotdht.identity.address import Address
 from pilotdht.identity.keys import parse_did
 from pilotdht.names.peer import Peer, Source
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, NodeInfo, PeerInfo, Trace
+from pilotdht.node.facts import (
+    Connection,
+    ConnectionInfo,
+    LookupInfo,
+    Message,
+    NeighbourInfo,
+    NetCheck,
+    NodeInfo,
+    PeerInfo,
+    Trace,
+)
 from pilotdht.traversal.advice import Finding, Severity
 from pilotdht.traversal.behaviour import Filtering, NatBehaviour
 from pilotdht.trust.book import TrustEntry
 from pilotdht.trust.standing import Standing
 from pilotdht.trust.states import TrustState
+from pilotdht.trust.words import WordKind
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint, parse_endpoint
 from pilotdht.wire.records import Service
@@ -52,6 +64,7 @@ def node_info(shape: InfoShape) -> NodeInfo:
         connections=shape["connections"],
         records=shape["records"],
         version=shape["version"],
+        trunk=None if shape["trunk"] is None else Address.parse(shape["trunk"]),
     )
 
 
@@ -87,9 +100,12 @@ def connection_info(shape: ConnectionShape) -> ConnectionInfo:
         hostname=shape["hostname"],
         endpoint=parse_endpoint(shape["endpoint"]),
         relay=None if shape["relay"] is None else Address.parse(shape["relay"]),
+        is_lan=shape["road"] == "lan",
+        trunk=_trunk(shape["road"]),
         is_outgoing=shape["is_outgoing"],
         is_trusted=shape["is_trusted"],
         rtt_s=shape["rtt_s"],
+        lost_share=shape["lost_share"],
         received_bytes=shape["received_bytes"],
         sent_bytes=shape["sent_bytes"],
         streams=shape["streams"],
@@ -103,6 +119,8 @@ def connection(shape: TunnelShape) -> Connection:
         address=Address.parse(shape["address"]),
         endpoint=parse_endpoint(shape["endpoint"]),
         relay=None if shape["relay"] is None else Address.parse(shape["relay"]),
+        is_lan=shape["road"] == "lan",
+        trunk=_trunk(shape["road"]),
         setup_s=shape["setup_s"],
         rtt_s=shape["rtt_s"],
     )
@@ -118,8 +136,12 @@ def trace(shape: TraceShape) -> Trace:
         endpoints=_endpoints(shape["endpoints"]),
         endpoint=parse_endpoint(shape["endpoint"]),
         relay=None if shape["relay"] is None else Address.parse(shape["relay"]),
+        is_lan=shape["road"] == "lan",
+        trunk=_trunk(shape["road"]),
         dial_s=shape["dial_s"],
         rtt_s=shape["rtt_s"],
+        own_nat=_mapping(shape["own_nat"]),
+        peer_nat=_mapping(shape["peer_nat"]),
     )
 
 
@@ -133,6 +155,16 @@ def netcheck(shape: NetCheckShape) -> NetCheck:
         port_mapping=shape["port_mapping"],
         mapped=None if shape["mapped"] is None else parse_endpoint(shape["mapped"]),
         servers=tuple((Address.parse(one["address"]), parse_endpoint(one["endpoint"])) for one in shape["servers"]),
+        lan=shape["lan"],
+        lan_reason=shape["lan_reason"],
+        neighbours=tuple(
+            NeighbourInfo(
+                address=Address.parse(one["address"]),
+                endpoint=parse_endpoint(one["endpoint"]),
+                standing=one["standing"],
+            )
+            for one in shape["neighbours"]
+        ),
         findings=tuple(
             Finding(
                 code=one["code"],
@@ -145,9 +177,13 @@ def netcheck(shape: NetCheckShape) -> NetCheck:
     )
 
 
+def _trunk(road: str) -> Address | None:
+    return Address.parse(road.removeprefix(TRUNK_ROAD)) if road.startswith(TRUNK_ROAD) else None
+
+
 def _behaviour(shape: NatShape) -> NatBehaviour:
     return NatBehaviour(
-        mapping=NatMapping[shape["mapping"].upper().replace("-", "_")],
+        mapping=_mapping(shape["mapping"]),
         filtering=Filtering[shape["filtering"].upper().replace("-", "_")],
         are_ports_kept=shape["are_ports_kept"],
         public=None if shape["public"] is None else parse_endpoint(shape["public"]),
@@ -177,7 +213,11 @@ def trust_entry(shape: TrustShape) -> TrustEntry:
         hostname=shape["hostname"],
         reason=shape["reason"],
         since=shape["since"],
-        standing=Standing(state=TrustState(shape["state"])),
+        standing=Standing(
+            state=TrustState(shape["state"]),
+            owed=None if shape["owed"] is None else WordKind[shape["owed"].upper()],
+        ),
+        letter_holders=shape["letter_holders"],
     )
 
 
@@ -193,3 +233,7 @@ def lookup_info(shape: LookupShape) -> LookupInfo:
         hops=shape["hops"],
         duration_s=shape["duration_s"],
     )
+
+
+def _mapping(word: str) -> NatMapping:
+    return NatMapping[word.upper().replace("-", "_")]

@@ -14,13 +14,18 @@ from pilotdht.config.daemon import DaemonConfig
 from pilotdht.config.dht import DhtConfig
 from pilotdht.config.fields import Section, tunable
 from pilotdht.config.gossip import GossipConfig
+from pilotdht.config.lan import LanConfig
+from pilotdht.config.letters import LetterConfig
 from pilotdht.config.net import NetConfig
 from pilotdht.config.query import QueryConfig
 from pilotdht.config.relay import RelayConfig
 from pilotdht.config.roads import RoadConfig
+from pilotdht.config.tracing import TracingConfig
 from pilotdht.config.traversal import TraversalConfig
+from pilotdht.config.trunk import WEB_PORT, TrunkConfig
 from pilotdht.config.trust import TrustConfig
 from pilotdht.config.tunnel import TunnelConfig
+from pilotdht.config.ui import UiConfig
 from pilotdht.errors import ConfigError
 from pilotdht.identity.address import MAX_NETWORK
 from pilotdht.identity.names import check_hostname, check_tag
@@ -31,7 +36,10 @@ DEFAULT_PORT = 4433
 """The port of nodes that others are told to bootstrap from."""
 
 
-PRESETS = ("local", "lan", "wan")
+METRICS_PORT = 9464
+"""Where Prometheus looks for the metrics of a bootstrap node; the port that OpenTelemetry's exporter uses as well."""
+
+PRESETS = ("local", "lan", "wan", "bootstrap")
 """Names that :func:`preset_of` knows."""
 
 
@@ -40,7 +48,7 @@ class Config(Section):
     """Everything that can be set for one node."""
 
     preset: str = tunable("", reason="the defaults suit a mesh over the internet, and a laboratory as well")
-    """One of ``local``, ``lan``, ``wan`` that the values started from, or empty; see :func:`preset_of`."""
+    """``local``, ``lan``, ``wan`` or ``bootstrap``, which the values started from; or empty. See :func:`preset_of`."""
 
     hostname: str = tunable("", reason="the name others find this node by; empty: it is found by address and tags only")
     """1..63 lower-case letters, digits and inner hyphens, or empty."""
@@ -102,6 +110,15 @@ class Config(Section):
     roads: RoadConfig = field(default_factory=RoadConfig)
     """How links find better roads, and others when theirs are gone."""
 
+    mdns: LanConfig = field(default_factory=LanConfig)
+    """Neighbours on the local network: what they are told, and what is heard of them."""
+
+    trunk: TrunkConfig = field(default_factory=TrunkConfig)
+    """The way into the mesh over TLS/TCP where UDP is blocked."""
+
+    tracing: TracingConfig = field(default_factory=TracingConfig)
+    """What is recorded of dials, lookups and questions for OpenTelemetry."""
+
     gossip: GossipConfig = field(default_factory=GossipConfig)
     """Membership of groups."""
 
@@ -111,6 +128,9 @@ class Config(Section):
     trust: TrustConfig = field(default_factory=TrustConfig)
     """Handshakes and the trust book."""
 
+    letters: LetterConfig = field(default_factory=LetterConfig)
+    """Letters kept for peers that are away, and those that this node leaves and fetches."""
+
     query: QueryConfig = field(default_factory=QueryConfig)
     """Questions, answers, and answers kept for others."""
 
@@ -119,6 +139,9 @@ class Config(Section):
 
     daemon: DaemonConfig = field(default_factory=DaemonConfig)
     """The long-running process around a node; an embedded node does not read it."""
+
+    ui: UiConfig = field(default_factory=UiConfig)
+    """The status page that the daemon serves."""
 
     def __post_init__(self) -> None:
         """Check names and bounds.
@@ -150,6 +173,7 @@ class Config(Section):
             net=NetConfig(first_timeout_s=0.2, hello_timeout_s=0.5),
             dht=DhtConfig(mode="server"),
             traversal=TraversalConfig(is_port_mapping=False),
+            trunk=TrunkConfig(mode="off"),
         )
 
     @classmethod
@@ -171,17 +195,60 @@ class Config(Section):
             dht=DhtConfig(are_private_prefixes_exempt=False),
         )
 
+    @classmethod
+    def for_bootstrap(cls) -> Config:
+        """Return the settings for a public server that thousands of strangers join and are reached through.
+
+        Sized for 2 cores, 1 GB and 100 Mbit/s: more strangers are remembered and greeted, four times as many are
+        attached, and no single client gets more than a tenth of what all together may send. It serves from its first
+        second, on known ports, and tells a Prometheus on the same host how it is. ``docs/runbook-bootstrap.md`` has
+        the reasons one by one.
+        """
+        return cls(
+            preset="bootstrap",
+            listen=Endpoint("::", DEFAULT_PORT),
+            net=NetConfig(
+                receive_buffer_bytes=16 << 20,
+                prefixes_tracked=65_536,
+                peers_known=16_384,
+                sealing_keys=16_384,
+                strangers_per_s=4000.0,
+                stranger_burst=8000,
+                hello_signatures_per_s=2000.0,
+                hello_signature_burst=4000,
+            ),
+            dht=DhtConfig(mode="server"),
+            traversal=TraversalConfig(is_port_mapping=False),
+            relay=RelayConfig(
+                max_attached=16_384,
+                attached_per_prefix=1024,
+                max_channels=16_384,
+                client_bytes_per_s=1_250_000.0,
+                client_burst_bytes=2_500_000.0,
+                total_bytes_per_s=12_500_000.0,
+            ),
+            trunk=TrunkConfig(listen=Endpoint("::", WEB_PORT)),
+            daemon=DaemonConfig(metrics=Endpoint("127.0.0.1", METRICS_PORT)),
+            mdns=LanConfig(mode="off"),
+        )
+
 
 def preset_of(name: str) -> Config:
     """Return the settings to start from.
 
     Args:
-        name: ``local``, ``lan``, ``wan``, or empty for the defaults.
+        name: ``local``, ``lan``, ``wan``, ``bootstrap``, or empty for the defaults.
 
     Raises:
         ConfigError: another name.
     """
-    makers = {"": Config, "local": Config.local, "lan": Config.lan, "wan": Config.wan}
+    makers = {
+        "": Config,
+        "local": Config.local,
+        "lan": Config.lan,
+        "wan": Config.wan,
+        "bootstrap": Config.for_bootstrap,
+    }
     if name not in makers:
         raise ConfigError(f"{name[:80]!r} is no preset", hint=f"presets are {', '.join(PRESETS)}")
     return makers[name]()

@@ -11,7 +11,7 @@ from pilotdht.wire.endpoint import Endpoint
 LOG_LEVELS = ("debug", "info", "warning", "error")
 """Names that ``log_level`` accepts."""
 
-LOG_FORMATS = ("text", "json")
+LOG_FORMATS = ("auto", "text", "json")
 """Names that ``log_format`` accepts."""
 
 
@@ -64,11 +64,54 @@ class DaemonConfig(Section):
     )
     """TCP endpoint that serves ``/metrics`` besides the control socket."""
 
+    is_metrics_announced: bool = tunable(
+        False, reason="where a node may be scraped is nobody's business unless its owner says so"
+    )
+    """Whether trusted peers and members of one's orgs who ask are told the port of ``metrics``."""
+
+    is_listing_targets: bool = tunable(
+        False, reason="whoever reaches the metrics port would learn whom this node trusts, and where they are"
+    )
+    """Whether the metrics port serves ``/targets``: the peers that may be scraped, for Prometheus."""
+
+    max_targets: int = tunable(
+        256, low=1, high=10_000, reason="each costs a tunnel; a larger mesh is scraped from several nodes"
+    )
+    """Peers that are asked where they may be scraped."""
+
+    target_refresh_s: float = tunable(
+        60.0, unit="s", low=1.0, high=86_400.0, reason="Prometheus looks once a minute by itself"
+    )
+    """How long what a peer told is believed; those that decline or are silent are asked less often."""
+
+    target_keep_s: float = tunable(
+        86_400.0,
+        unit="s",
+        low=0.0,
+        high=31_536_000.0,
+        reason="a node that died must stay on the list until somebody was told of it",
+    )
+    """How long a peer that fell silent stays among those that may be scraped."""
+
+    target_timeout_s: float = tunable(
+        3.0, unit="s", low=0.1, high=60.0, reason="finding and dialling a peer takes a second where lines are long"
+    )
+    """Time for one peer to tell."""
+
+    targets_wait_s: float = tunable(
+        5.0,
+        unit="s",
+        low=0.1,
+        high=60.0,
+        reason="a first list is worth a short wait; those that are late come next time",
+    )
+    """Time that a list waits for peers that are to be asked."""
+
     log_level: str = tunable("info", reason="life cycle and worse; 'debug' tells each decision")
     """One of ``debug``, ``info``, ``warning``, ``error``."""
 
-    log_format: str = tunable("text", reason="people read it first; 'json' is for collectors")
-    """One of ``text``, ``json``."""
+    log_format: str = tunable("auto", reason="people read terminals, collectors read everything else")
+    """One of ``auto`` (text on a terminal, JSON elsewhere), ``text``, ``json``."""
 
     log_max_bytes: int = tunable(4 << 20, unit="bytes", low=4096, high=1 << 30, reason="a log must never fill a disk")
     """Size at which the log file is rotated."""
@@ -87,3 +130,7 @@ class DaemonConfig(Section):
             raise ConfigError(f"log_level must be one of {', '.join(LOG_LEVELS)}")
         if self.log_format not in LOG_FORMATS:
             raise ConfigError(f"log_format must be one of {', '.join(LOG_FORMATS)}")
+        if self.metrics is None and (self.is_metrics_announced or self.is_listing_targets):
+            raise ConfigError(
+                "there is no metrics port to announce, or to list targets on", hint="set daemon.metrics, or --metrics"
+            )

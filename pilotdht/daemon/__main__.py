@@ -19,6 +19,9 @@ from typing import cast
 
 from pilotdht.config.config import Config
 from pilotdht.daemon.envelope import error_envelope, ok_envelope
+from pilotdht.daemon.handlers import Surroundings
+from pilotdht.daemon.metrics import DaemonMetrics
+from pilotdht.daemon.page import StatusPageLike
 from pilotdht.daemon.service import DaemonOptions, run_daemon
 from pilotdht.daemon.shapes import StartedShape
 from pilotdht.daemon.verbs import NodeVerbs
@@ -33,6 +36,13 @@ def open_real_node(config: Config, keys: KeyPair) -> AbstractAsyncContextManager
     from pilotdht.node.node import Node
 
     return cast("AbstractAsyncContextManager[NodeVerbs]", Node(config, keys=keys))
+
+
+def make_status_page(node: NodeVerbs, config: Config, around: Surroundings, metrics: DaemonMetrics) -> StatusPageLike:
+    """Return the status page, to be opened; loaded only when somebody wants to see it."""
+    from pilotdht.ui.server import StatusPage
+
+    return StatusPage(node, config=config, around=around, metrics=metrics)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,7 +65,15 @@ def main(arguments: Sequence[str]) -> int:
         tell(ok_envelope(started))
 
     try:
-        asyncio.run(run_daemon(options, environment=os.environ, open_node=open_real_node, on_ready=on_ready))
+        asyncio.run(
+            run_daemon(
+                options,
+                environment=os.environ,
+                open_node=open_real_node,
+                on_ready=on_ready,
+                make_page=make_status_page,
+            )
+        )
     except PilotError as error:
         _logger.error("daemon failed", extra={"reason": error.message})
         tell(error_envelope(error))

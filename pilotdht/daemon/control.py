@@ -16,17 +16,20 @@ from pathlib import Path
 from pilotdht.config.daemon import DaemonConfig
 from pilotdht.daemon.asking import QUERY_DOERS, stream
 from pilotdht.daemon.credentials import may_control, peer_user_id
+from pilotdht.daemon.discovery import TargetKeeper, announce_metrics
 from pilotdht.daemon.feeds import Feeds
 from pilotdht.daemon.fields import Fields
 from pilotdht.daemon.group_handlers import GROUP_DOERS, GROUP_READERS
 from pilotdht.daemon.handlers import DOERS, READERS, Call, Handler, Surroundings
-from pilotdht.daemon.http import ClientGone, Exchange, HttpServer, as_pilot_error
+from pilotdht.daemon.http import JSON_TYPE, ClientGone, Exchange, HttpServer, as_pilot_error
 from pilotdht.daemon.metrics import DaemonMetrics, render
 from pilotdht.daemon.pipes import Pipes
 from pilotdht.daemon.questions import Questions
+from pilotdht.daemon.targets import described
 from pilotdht.daemon.unix_socket import bind_control_socket, unlink_socket
 from pilotdht.daemon.verbs import NodeVerbs
 from pilotdht.errors import ConfigError, NotTrusted, Overloaded, UsageError
+from pilotdht.tasks import TaskScope
 from pilotdht.wire.endpoint import Endpoint
 
 CLOSE_TIMEOUT_S = 0.5
@@ -35,6 +38,7 @@ CLOSE_TIMEOUT_S = 0.5
 STREAMS_PREFIX = "/v1/streams/"
 ANSWERS_PREFIX = "/v1/query/answers/"
 METRICS_PATH = "/metrics"
+TARGETS_PATH = "/targets"
 
 _READERS = {**READERS, **GROUP_READERS}
 _DOERS = {**DOERS, **GROUP_DOERS, **QUERY_DOERS}
@@ -57,6 +61,7 @@ class Control:
             "/v1/groups/changes": feeds.changes,
             "/v1/query/stream": partial(stream, node),
         }
+        self._targets = TargetKeeper(node, config=config, metrics=metrics)
         self._control = HttpServer(self._serve, admit=self._admit, config=config, metrics=metrics)
         self._exporter = HttpServer(self._serve_metrics, admit=self._admit_to_metrics, config=config, metrics=metrics)
 
@@ -89,6 +94,12 @@ class Control:
             ) from error
         stack.push_async_callback(self._exporter.close, timeout_s=CLOSE_TIMEOUT_S)
         stack.callback(server.close)
+        bound = Endpoint(endpoint.host, server.sockets[0].getsockname()[1])
+        self._targets.own = bound
+        if self._config.is_metrics_announced:
+            scope = await stack.enter_async_context(TaskScope("targets"))
+            timeout_s = self._config.target_timeout_s
+            scope.start(announce_metrics(self._node, bound, timeout_s=timeout_s), name="announce")
 
     def _admit(self, writer: asyncio.StreamWriter) -> None:
         """Refuse other users, and connections above the bound."""
@@ -123,6 +134,8 @@ class Control:
         """Answer one request to the metrics port."""
         if exchange.request.path == METRICS_PATH:
             await self._tell_metrics(exchange)
+        elif exchange.request.path == TARGETS_PATH and self._config.is_listing_targets:
+            await exchange.answer(200, JSON_TYPE, described(await self._targets.targets()))
         else:
             await exchange.answer_error(UsageError("there is nothing but /metrics here"), status=404)
 
@@ -135,6 +148,8 @@ class Control:
             await self._answer(exchange, handler)
         elif method == "GET" and path == METRICS_PATH:
             await self._tell_metrics(exchange)
+        elif method == "GET" and path == "/v1/metrics/targets":
+            await exchange.answer_ok({"targets": [target.described() for target in await self._targets.targets()]})
         elif method == "POST" and path == "/v1/dial":
             await self._pipes.dial(exchange)
         elif method == "POST" and path.startswith(STREAMS_PREFIX):

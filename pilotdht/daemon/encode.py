@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from pilotdht.daemon.shapes import (
+    TRUNK_ROAD,
     ConnectionShape,
     ContactShape,
     LookupShape,
@@ -14,16 +15,28 @@ from pilotdht.daemon.shapes import (
     NatShape,
     NetCheckShape,
     PeerShape,
+    RelayUseShape,
     RoadShape,
     TraceShape,
+    TrafficShape,
     TrustShape,
     TunnelShape,
 )
 from pilotdht.identity.address import Address
 from pilotdht.identity.keys import did_of
 from pilotdht.names.peer import Peer
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, PeerInfo, Trace
+from pilotdht.node.facts import (
+    Connection,
+    ConnectionInfo,
+    LookupInfo,
+    Message,
+    NetCheck,
+    PeerInfo,
+    Trace,
+    Traffic,
+)
 from pilotdht.traversal.behaviour import NatBehaviour
+from pilotdht.traversal.relay.use import RelayUse
 from pilotdht.trust.book import TrustEntry
 
 
@@ -57,9 +70,14 @@ def contact_shape(contact: PeerInfo) -> ContactShape:
     }
 
 
-def road_shape(relay: Address | None) -> RoadShape:
-    """Encode which road is taken, by the relay on it."""
-    return {"road": "direct" if relay is None else "relayed", "relay": None if relay is None else str(relay)}
+def road_shape(tunnel: ConnectionInfo | Connection | Trace | None) -> RoadShape:
+    """Encode which road a tunnel takes; one that has just ended was direct, as far as is known."""
+    if tunnel is None or tunnel.relay is None:
+        road = "lan" if tunnel is not None and tunnel.is_lan else "direct"
+        if tunnel is not None and tunnel.trunk is not None:
+            road = f"{TRUNK_ROAD}{tunnel.trunk}"
+        return {"road": road, "relay": None}
+    return {"road": "relayed", "relay": str(tunnel.relay)}
 
 
 def connection_shape(connection: ConnectionInfo) -> ConnectionShape:
@@ -68,10 +86,11 @@ def connection_shape(connection: ConnectionInfo) -> ConnectionShape:
         "address": str(connection.address),
         "hostname": connection.hostname,
         "endpoint": str(connection.endpoint),
-        **road_shape(connection.relay),
+        **road_shape(connection),
         "is_outgoing": connection.is_outgoing,
         "is_trusted": connection.is_trusted,
         "rtt_s": connection.rtt_s,
+        "lost_share": connection.lost_share,
         "received_bytes": connection.received_bytes,
         "sent_bytes": connection.sent_bytes,
         "streams": connection.streams,
@@ -88,9 +107,11 @@ def trace_shape(trace: Trace) -> TraceShape:
         "resolve_s": trace.resolve_s,
         "endpoints": [str(endpoint) for endpoint in trace.endpoints],
         "endpoint": str(trace.endpoint),
-        **road_shape(trace.relay),
+        **road_shape(trace),
         "dial_s": trace.dial_s,
         "rtt_s": trace.rtt_s,
+        "own_nat": _word(trace.own_nat),
+        "peer_nat": _word(trace.peer_nat),
     }
 
 
@@ -99,7 +120,7 @@ def tunnel_shape(connection: Connection) -> TunnelShape:
     return {
         "address": str(connection.address),
         "endpoint": str(connection.endpoint),
-        **road_shape(connection.relay),
+        **road_shape(connection),
         "setup_s": connection.setup_s,
         "rtt_s": connection.rtt_s,
     }
@@ -115,6 +136,12 @@ def netcheck_shape(check: NetCheck) -> NetCheckShape:
         "port_mapping": check.port_mapping,
         "mapped": None if check.mapped is None else str(check.mapped),
         "servers": [{"address": str(address), "endpoint": str(endpoint)} for address, endpoint in check.servers],
+        "lan": check.lan,
+        "lan_reason": check.lan_reason,
+        "neighbours": [
+            {"address": str(one.address), "endpoint": str(one.endpoint), "standing": one.standing}
+            for one in check.neighbours
+        ],
         "findings": [
             {
                 "code": finding.code,
@@ -144,6 +171,32 @@ def _word(value: Enum) -> str:
     return value.name.lower().replace("_", "-")
 
 
+def traffic_shape(traffic: Traffic) -> TrafficShape:
+    """Encode what went through the socket."""
+    return {
+        "received_bytes": traffic.received_bytes,
+        "sent_bytes": traffic.sent_bytes,
+        "at_s": round(traffic.at_s, 3),
+    }
+
+
+def relay_use_shape(use: RelayUse) -> RelayUseShape:
+    """Encode what is carried for others, and by others."""
+    return {
+        "is_serving": use.is_serving,
+        "is_relay": use.is_relay,
+        "attached": use.attached,
+        "max_attached": use.max_attached,
+        "channels": use.channels,
+        "max_channels": use.max_channels,
+        "forwarded_frames": use.forwarded_frames,
+        "forwarded_bytes": use.forwarded_bytes,
+        "dropped_frames": use.dropped_frames,
+        "total_bytes_per_s": use.total_bytes_per_s,
+        "own_channels": use.own_channels,
+    }
+
+
 def message_shape(message: Message) -> MessageShape:
     """Encode a message from a peer."""
     return {
@@ -164,6 +217,8 @@ def trust_shape(entry: TrustEntry) -> TrustShape:
         "state": entry.state.value,
         "reason": entry.reason,
         "since": entry.since,
+        "owed": None if entry.standing.owed is None else _word(entry.standing.owed),
+        "letter_holders": entry.letter_holders,
     }
 
 

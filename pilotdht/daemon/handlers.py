@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pilotdht.daemon.encode import (
     connection_shape,
@@ -17,13 +17,16 @@ from pilotdht.daemon.encode import (
     netcheck_shape,
     peer_shape,
     plain,
+    relay_use_shape,
     road_shape,
     trace_shape,
+    traffic_shape,
     trust_shape,
     tunnel_shape,
 )
 from pilotdht.daemon.fields import Fields
 from pilotdht.daemon.group_encode import group_shape
+from pilotdht.daemon.page import PageKeeper
 from pilotdht.daemon.paths import Paths
 from pilotdht.daemon.shapes import (
     AliasesShape,
@@ -37,14 +40,18 @@ from pilotdht.daemon.shapes import (
     InfoShape,
     LookupShape,
     NetCheckShape,
+    PageShape,
     PeerShape,
     PeersShape,
     PendingShape,
     PingShape,
     RecordsShape,
+    RelayUseShape,
+    ReloadShape,
     SentShape,
     StoppedShape,
     TraceShape,
+    TrafficShape,
     TrustedShape,
     TrustShape,
     TunnelShape,
@@ -75,6 +82,10 @@ class Surroundings:
     """Begins a clean stop."""
     settings: Mapping[str, str]
     """What the command line set, so that a restart can set it again."""
+    reload: Callable[[], Awaitable[ReloadShape]]
+    """Reads the configuration anew."""
+    page: PageKeeper = field(default_factory=lambda: PageKeeper(None))
+    """The status page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +113,7 @@ async def info(call: Call) -> InfoShape:
         "endpoints": [str(endpoint) for endpoint in facts.endpoints],
         "is_joined": facts.is_joined,
         "is_server": facts.is_server,
+        "trunk": None if facts.trunk is None else str(facts.trunk),
         "uptime_s": facts.uptime_s,
         "peers": facts.peers,
         "connections": facts.connections,
@@ -121,6 +133,12 @@ async def stop(call: Call) -> StoppedShape:
     call.fields.finish()
     call.around.stop()
     return {"pid": call.around.pid}
+
+
+async def reload(call: Call) -> ReloadShape:
+    """Read the configuration anew."""
+    call.fields.finish()
+    return await call.around.reload()
 
 
 async def set_hostname(call: Call) -> InfoShape:
@@ -209,8 +227,8 @@ async def ping(call: Call) -> PingShape:
             rtt_s = await call.node.ping(target, timeout_s=timeout_s)
     except TimeoutError as error:
         raise TimedOut(f"no reply from {target} within {timeout_s:g} s") from error
-    relay = next((link.relay for link in call.node.connections() if link.address == peer.address), None)
-    return {"address": str(peer.address), "rtt_s": rtt_s, **road_shape(relay)}
+    tunnel = next((link for link in call.node.connections() if link.address == peer.address), None)
+    return {"address": str(peer.address), "rtt_s": rtt_s, **road_shape(tunnel)}
 
 
 async def traceroute(call: Call) -> TraceShape:
@@ -316,6 +334,24 @@ async def dht_stats(call: Call) -> dict[str, object]:
     return {name: plain(value) for name, value in call.node.dht_stats().items()}
 
 
+async def traffic(call: Call) -> TrafficShape:
+    """Tell what went through the socket so far."""
+    call.fields.finish()
+    return traffic_shape(call.node.traffic())
+
+
+async def relay_use(call: Call) -> RelayUseShape:
+    """Tell what is carried for others, and by others."""
+    call.fields.finish()
+    return relay_use_shape(call.node.relay_use())
+
+
+async def open_page(call: Call) -> PageShape:
+    """Serve the status page, and tell a link that opens it once."""
+    call.fields.finish()
+    return await call.around.page.link()
+
+
 async def netcheck(call: Call) -> NetCheckShape:
     """Tell where the node stands in the network."""
     call.fields.finish()
@@ -328,6 +364,8 @@ READERS: Mapping[str, Handler] = {
     "/v1/info": info,
     "/v1/peers": peers,
     "/v1/netcheck": netcheck,
+    "/v1/traffic": traffic,
+    "/v1/relay": relay_use,
     "/v1/connections": connections,
     "/v1/hostnames": hostnames,
     "/v1/aliases": aliases,
@@ -339,6 +377,7 @@ READERS: Mapping[str, Handler] = {
 
 DOERS: Mapping[str, Handler] = {
     "/v1/stop": stop,
+    "/v1/reload": reload,
     "/v1/hostname": set_hostname,
     "/v1/tags": set_tags,
     "/v1/find": find,
@@ -357,5 +396,6 @@ DOERS: Mapping[str, Handler] = {
     "/v1/trust/untrust": untrust,
     "/v1/dht/lookup": dht_lookup,
     "/v1/dht/get": dht_get,
+    "/v1/ui": open_page,
 }
 """``POST`` with a JSON object: act, and wait for the outcome."""

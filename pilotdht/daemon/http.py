@@ -163,10 +163,10 @@ class Exchange:
             if not is_done:  # a client that closes once it has all is not gone
                 raise first_error(errors) from errors
 
-    async def answer(self, status: int, content_type: str, body: bytes) -> None:
+    async def answer(self, status: int, content_type: str, body: bytes, extra: Sequence[tuple[str, str]] = ()) -> None:
         """Answer with one body of known length."""
         self.is_started = True
-        headers = [VERSION_HEADER, ("content-type", content_type), ("content-length", str(len(body)))]
+        headers = [VERSION_HEADER, ("content-type", content_type), ("content-length", str(len(body))), *extra]
         if self._http.their_state not in (h11.DONE, h11.IDLE):
             headers.append(("connection", "close"))  # what is left of the request is not waited for
         await self._send(h11.Response(status_code=status, headers=headers), h11.Data(data=body), h11.EndOfMessage())

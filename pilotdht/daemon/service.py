@@ -7,27 +7,37 @@ import contextlib
 import gc
 import logging
 import os
-import signal
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import disable_created_metrics
 
 from pilotdht.config.config import Config
+from pilotdht.config.daemon import DaemonConfig
+from pilotdht.daemon.attending import Attendance
+from pilotdht.daemon.config_check import load_checked
 from pilotdht.daemon.control import Control
 from pilotdht.daemon.handlers import Surroundings
+from pilotdht.daemon.host_limits import tell_shortages
+from pilotdht.daemon.lag import lag_watched
 from pilotdht.daemon.lock import claim
-from pilotdht.daemon.logs import set_up_logging
+from pilotdht.daemon.logs import follow_settings, set_up_logging
 from pilotdht.daemon.metrics import DaemonMetrics
+from pilotdht.daemon.notify import Notifier
+from pilotdht.daemon.page import PageKeeper, StatusPageLike
 from pilotdht.daemon.paths import Paths, find_paths, make_private_directory
+from pilotdht.daemon.reload import Reloader
 from pilotdht.daemon.settings import load_config
 from pilotdht.daemon.shapes import StartedShape
 from pilotdht.daemon.verbs import NodeVerbs
 from pilotdht.errors import InternalError, KeyFileError
 from pilotdht.identity.keyfile import load_or_create_key_file
 from pilotdht.identity.keys import KeyPair
+from pilotdht.traversal.trunk.proxy import proxy_settings
 
 STOP_MARGIN_S = 3.0
 """Time beyond the node's own bound that stopping may take before the process ends anyway."""
@@ -38,6 +48,9 @@ _logger = logging.getLogger(__name__)
 
 OpenNode = Callable[[Config, KeyPair], AbstractAsyncContextManager[NodeVerbs]]
 """Opens the node that the daemon runs."""
+
+MakePage = Callable[[NodeVerbs, Config, Surroundings, DaemonMetrics], StatusPageLike]
+"""Makes the status page of a running node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +104,7 @@ async def run_daemon(
     environment: Mapping[str, str],
     open_node: OpenNode,
     on_ready: Callable[[StartedShape], None],
+    make_page: MakePage | None = None,
 ) -> None:
     """Run a daemon until it is told to stop by a signal or a request.
 
@@ -99,15 +113,15 @@ async def run_daemon(
         environment: usually ``os.environ``.
         open_node: opens the node.
         on_ready: called once, when the node is up and the control socket answers.
+        make_page: makes the status page when it is asked for; absent: there is none.
 
     Raises:
         PilotError: the daemon cannot start.
     """
     paths = find_paths(environment, socket=options.socket, config_file=options.config_file)
-    defaults = {"data_dir": str(paths.data_dir), **options.defaults}
-    config, _ = load_config(
-        file=paths.config_file, environment=environment, overrides=options.overrides, defaults=defaults
-    )
+    defaults = {"data_dir": str(paths.data_dir), **proxy_settings(environment), **options.defaults}
+    file, overrides = paths.config_file, options.overrides
+    config, _ = load_config(file=file, environment=environment, overrides=overrides, defaults=defaults)
     paths = replace(paths, data_dir=config.data_dir or paths.data_dir)
     make_private_directory(paths.data_dir)
     with contextlib.ExitStack() as stack:
@@ -116,10 +130,32 @@ async def run_daemon(
         stack.callback(handler.close)
         keys = load_or_create_key_file(paths.key_file, passphrase=read_passphrase(environment))
         disable_created_metrics()  # type: ignore[no-untyped-call]  # they are a second series a counter, unread
-        stopping = asyncio.Event()
-        with _signals(stopping):
-            await _serve(config, keys, paths, options, stopping, open_node=open_node, on_ready=on_ready)
+        tell_shortages(config)
+        frame = _Frame(
+            attendance=Attendance(is_hangup_end=options.is_foreground and sys.stderr.isatty()),
+            notifier=Notifier.of(environment, process_id=os.getpid()),
+            load=partial(load_checked, file=file, environment=environment, overrides=overrides, defaults=defaults),
+            relog=partial(follow_settings, handler),
+        )
+        with frame.attendance.signals():
+            await _serve(
+                config, keys, paths, options, frame, open_node=open_node, on_ready=on_ready, make_page=make_page
+            )
         _logger.info("daemon stopped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What stands around one run of the node."""
+
+    attendance: Attendance
+    """Knows when it is over."""
+    notifier: Notifier
+    """The service manager."""
+    load: Callable[[], Config]
+    """Reads the configuration anew."""
+    relog: Callable[[DaemonConfig], None]
+    """Has the log follow its settings."""
 
 
 async def _serve(
@@ -127,23 +163,36 @@ async def _serve(
     keys: KeyPair,
     paths: Paths,
     options: DaemonOptions,
-    stopping: asyncio.Event,
+    frame: _Frame,
     *,
     open_node: OpenNode,
     on_ready: Callable[[StartedShape], None],
+    make_page: MakePage | None,
 ) -> None:
-    """Hold node and control socket open until ``stopping`` is set."""
+    """Hold node and control socket open until the daemon is told to stop."""
     opened = open_node(config, keys)
     node = await opened.__aenter__()
     try:
         info = node.info()
         metrics = DaemonMetrics(node.registry, version=info.version)
-        around = Surroundings(paths=paths, pid=os.getpid(), stop=stopping.set, settings=options.overrides)
+        page = PageKeeper(None if make_page is None else lambda: make_page(node, config, around, metrics))
+        reloader = Reloader(node, config=config, load=frame.load, relog=frame.relog, notifier=frame.notifier)
+        around = Surroundings(
+            paths=paths,
+            pid=os.getpid(),
+            stop=frame.attendance.stop,
+            settings=options.overrides,
+            page=page,
+            reload=reloader.reload,
+        )
         control = Control(node, config=config.daemon, around=around, metrics=metrics)
-        async with control.serve(paths.socket):
+        async with page, control.serve(paths.socket):
+            if config.ui.port is not None:
+                await page.open()
             gc.collect()
             gc.freeze()  # what is there now stays: later collections need not look at it
             _logger.info("daemon ready", extra={"address": str(info.address), "socket": str(paths.socket)})
+            frame.notifier.ready(f"running as {info.address}")
             on_ready(
                 {
                     "pid": os.getpid(),
@@ -158,34 +207,13 @@ async def _serve(
                     "log": str(paths.log_file),
                 }
             )
-            await stopping.wait()
+            with lag_watched(metrics.lag_seconds.observe):
+                await frame.attendance.wait(reloader.reload, frame.notifier)
             _logger.info("daemon stopping")
+            frame.notifier.stopping()
     finally:
         try:
             async with asyncio.timeout(config.stop_timeout_s + STOP_MARGIN_S):
                 await opened.__aexit__(None, None, None)
         except TimeoutError as error:
             raise InternalError("the node did not close in time", hint="records expire on their own") from error
-
-
-@contextlib.contextmanager
-def _signals(stopping: asyncio.Event) -> Iterator[None]:
-    """Stop cleanly at the first interrupt, termination or hang-up; end at once at the second."""
-    loop = asyncio.get_running_loop()
-    watched = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-    def stop() -> None:
-        if stopping.is_set():
-            os._exit(130)
-        stopping.set()
-
-    try:
-        for number in watched:
-            loop.add_signal_handler(number, stop)
-    except (ValueError, RuntimeError):  # not the main thread: whoever runs us there handles signals
-        watched = []
-    try:
-        yield
-    finally:
-        for number in watched:
-            loop.remove_signal_handler(number)

@@ -8,18 +8,17 @@ nearest known one.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import tomllib
-import types
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from pilotdht.config.config import Config, preset_of
 from pilotdht.config.fields import Section
+from pilotdht.daemon.setting_values import Known, from_text, from_toml, known_settings, nearest, value_of
 from pilotdht.errors import ConfigError, InvalidArgument
-from pilotdht.wire.endpoint import Endpoint, parse_endpoint
 
 PREFIX = "PILOTDHT_"
 RESERVED = frozenset(
@@ -32,8 +31,7 @@ the node behaves."""
 
 MAX_FILE_BYTES = 1 << 20
 
-_TRUE = frozenset({"1", "true", "yes", "on"})
-_FALSE = frozenset({"0", "false", "no", "off"})
+_Owner = TypeVar("_Owner", bound=Section)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +50,30 @@ class Setting:
     """Why the default is what it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """A tunable that exists."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something that is wrong with a setting."""
 
-    kind: object
-    """Its declared type."""
-    field: dataclasses.Field[object]
-    """Its declaration."""
-    section: str
-    """Its section, or empty."""
+    name: str
+    """Which setting, or which section; empty when a whole file cannot be read."""
+    origin: str
+    """``file PATH``, ``environment NAME``, ``command line`` or ``default``."""
+    message: str
+    """What is wrong."""
+    hint: str
+    """What to try."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the places say that settings come from."""
+
+    config: Config | None
+    """The configuration; absent when anything is wrong."""
+    origins: Mapping[str, str]
+    """By name, where each value that is not a default came from."""
+    problems: tuple[Problem, ...]
+    """All that is wrong, in the order of the places."""
 
 
 def load_config(
@@ -82,29 +94,77 @@ def load_config(
     Raises:
         ConfigError: a name is unknown, or a value is malformed or out of range.
     """
-    known = dict(_known_settings())
+    reading = read_settings(file=file, environment=environment, overrides=overrides, defaults=defaults)
+    if reading.config is None:
+        raise told(reading.problems)
+    return reading.config, dict(reading.origins)
+
+
+def told(problems: Sequence[Problem]) -> ConfigError:
+    """Return the error that tells the first of several problems, and that there are others."""
+    first, *others = problems
+    if not others:
+        return ConfigError(first.message, hint=first.hint)
+    return ConfigError(
+        f"{first.message} (and {len(others)} more)", hint=f"{first.hint}; 'pilotdht config check' shows all"
+    )
+
+
+def read_settings(
+    *,
+    file: Path | None,
+    environment: Mapping[str, str],
+    overrides: Mapping[str, str] | None = None,
+    defaults: Mapping[str, str] | None = None,
+) -> Reading:
+    """Read all places that settings come from, and find everything that is wrong with them.
+
+    Args:
+        file: TOML file, read when it exists; ``None`` reads none.
+        environment: usually ``os.environ``.
+        overrides: values from the command line, as text.
+        defaults: values that hold when nothing else says so, as text.
+    """
+    known = dict(known_settings())
     chosen: dict[str, tuple[object, str]] = {}
+    problems: list[Problem] = []
+
+    def take(name: str, origin: str, read: Callable[[], object]) -> None:
+        try:
+            chosen[name] = (read(), origin)
+        except ConfigError as error:
+            problems.append(Problem(name=name, origin=origin, message=error.message, hint=error.hint))
+
     for name, text in (defaults or {}).items():
-        chosen[name] = (_from_text(known, name, text), "default")
+        take(name, "default", partial(from_text, known, name, text))
     if file is not None and file.exists():
-        for name, value in _read_file(file).items():
-            chosen[name] = (_from_toml(known, name, value), f"file {file}")
-    for variable, name in _environment_names(known, environment).items():
-        chosen[name] = (_from_text(known, name, environment[variable]), f"environment {variable}")
+        origin = f"file {file}"
+        try:
+            for name, value in _read_file(file).items():
+                take(name, origin, partial(from_toml, known, name, value))
+        except ConfigError as error:
+            problems.append(Problem(name="", origin=origin, message=error.message, hint=error.hint))
+    by_variable = {PREFIX + name.upper().replace(".", "_"): name for name in known}
+    for variable in sorted(environment):
+        if variable.startswith(PREFIX) and variable.removeprefix(PREFIX) not in RESERVED:
+            value = environment[variable]
+            take(
+                by_variable.get(variable, variable),
+                f"environment {variable}",
+                partial(_named, known, by_variable, variable, value),
+            )
     for name, text in (overrides or {}).items():
-        chosen[name] = (_from_text(known, name, text), "command line")
-    sections: dict[str, dict[str, object]] = {}
-    for name, (value, _) in chosen.items():
-        sections.setdefault(known[name].section, {})[known[name].field.name] = value
-    return _build(sections), {name: origin for name, (_, origin) in chosen.items()}
+        take(name, "command line", partial(from_text, known, name, text))
+    config = _build(known, chosen, problems)
+    origins = {name: origin for name, (_, origin) in chosen.items()}
+    return Reading(config=None if problems else config, origins=origins, problems=tuple(problems))
 
 
 def list_settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
     """Return every tunable with its value and origin, in the order of declaration; secrets are masked."""
     settings = []
-    for name, known in _known_settings():
-        owner: object = getattr(config, known.section) if known.section else config
-        value = getattr(owner, known.field.name)
+    for name, known in known_settings():
+        value = value_of(config, known)
         metadata = known.field.metadata
         settings.append(
             Setting(
@@ -118,30 +178,62 @@ def list_settings(config: Config, origins: Mapping[str, str]) -> list[Setting]:
     return settings
 
 
-def _known_settings() -> Iterator[tuple[str, _Known]]:
-    """Yield every tunable by name."""
-    kinds = typing.get_type_hints(Config)
-    for field in dataclasses.fields(Config):
-        kind = kinds[field.name]
-        if isinstance(kind, type) and issubclass(kind, Section):
-            inner = typing.get_type_hints(kind)
-            for inner_field in dataclasses.fields(kind):  # type: ignore[arg-type]  # every section is a dataclass
-                yield f"{field.name}.{inner_field.name}", _Known(inner[inner_field.name], inner_field, field.name)
-        else:
-            yield field.name, _Known(kind, field, "")
-
-
-def _build(sections: Mapping[str, Mapping[str, object]]) -> Config:
-    """Make the configuration; the sections' own checks run."""
-    config = preset_of(str(sections.get("", {}).get("preset", "")))
-    changes: dict[str, object] = dict(sections.get("", {}))
-    for section, values in sections.items():
-        if section:
-            changes[section] = dataclasses.replace(getattr(config, section), **values)
+def _build(known: Mapping[str, Known], chosen: Mapping[str, tuple[object, str]], problems: list[Problem]) -> Config:
+    """Make the configuration, as far as its parts are sound; what the sections' own checks say is added."""
+    sections: dict[str, dict[str, object]] = {"": {}}
+    for name, (value, _) in chosen.items():
+        sections.setdefault(known[name].section, {})[known[name].field.name] = value
     try:
-        return dataclasses.replace(config, **changes)  # type: ignore[arg-type]  # types were checked one by one
-    except InvalidArgument as error:
-        raise ConfigError(error.message, hint=error.hint) from error
+        config = preset_of(str(sections[""].get("preset", "")))
+    except ConfigError as error:
+        problems.append(_problem("preset", chosen, error))
+        del sections[""]["preset"]
+        config = Config()
+    for section in [name for name in sections if name]:
+        owner, errors = _replaced(getattr(config, section), sections.pop(section))
+        sections[""][section] = owner
+        problems += [_problem(f"{section}.{name}".rstrip("."), chosen, wrong) for name, wrong in errors.items()]
+    built, errors = _replaced(config, sections[""])
+    problems += [_problem(name, chosen, wrong) for name, wrong in errors.items()]
+    return built
+
+
+def _replaced(owner: _Owner, values: Mapping[str, object]) -> tuple[_Owner, dict[str, ConfigError]]:
+    """Return a section with values changed; or as it was, and what is wrong with which of them, ``""`` for all."""
+    try:
+        return dataclasses.replace(owner, **values), {}  # type: ignore[type-var]  # every section is a dataclass
+    except (ConfigError, InvalidArgument) as error:
+        whole = _as_config_error(error)
+    errors: dict[str, ConfigError] = {}
+    for name, value in values.items():
+        try:
+            dataclasses.replace(owner, **{name: value})  # type: ignore[type-var]  # as above
+        except (ConfigError, InvalidArgument) as error:
+            errors[name] = _as_config_error(error)
+    return owner, errors or {"": whole}
+
+
+def _as_config_error(error: ConfigError | InvalidArgument) -> ConfigError:
+    return error if isinstance(error, ConfigError) else ConfigError(error.message, hint=error.hint)
+
+
+def _problem(name: str, chosen: Mapping[str, tuple[object, str]], error: ConfigError) -> Problem:
+    """Return what is wrong with a setting, or with a section whose settings do not fit together."""
+    inside = [origin for other, (_, origin) in chosen.items() if other == name or other.startswith(f"{name}.")]
+    return Problem(
+        name=name, origin=", ".join(dict.fromkeys(inside)) or "default", message=error.message, hint=error.hint
+    )
+
+
+def _named(known: Mapping[str, Known], by_variable: Mapping[str, str], variable: str, text: str) -> object:
+    """Return the value of an environment variable.
+
+    Raises:
+        ConfigError: there is no such setting, or the value is malformed.
+    """
+    if variable not in by_variable:
+        raise ConfigError(f"unknown setting {variable} in the environment", hint=nearest(variable, by_variable))
+    return from_text(known, by_variable[variable], text)
 
 
 def _read_file(path: Path) -> dict[str, object]:
@@ -165,117 +257,3 @@ def _read_file(path: Path) -> dict[str, object]:
         else:
             flat[name] = value
     return flat
-
-
-def _environment_names(known: Mapping[str, _Known], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that set something, each with the name of what it sets."""
-    by_variable = {PREFIX + name.upper().replace(".", "_"): name for name in known}
-    found = {}
-    for variable in sorted(environment):
-        if not variable.startswith(PREFIX) or variable.removeprefix(PREFIX) in RESERVED:
-            continue
-        if variable not in by_variable:
-            raise ConfigError(f"unknown setting {variable} in the environment", hint=_near(variable, by_variable))
-        found[variable] = by_variable[variable]
-    return found
-
-
-def _near(name: str, known: Mapping[str, object]) -> str:
-    """Return a hint towards the nearest known name."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else "run 'pilotdht config show' for all settings"
-
-
-def _lookup(known: Mapping[str, _Known], name: str) -> _Known:
-    """Return the tunable of that name."""
-    if name not in known:
-        raise ConfigError(f"unknown setting {name[:80]!r}", hint=_near(name, known))
-    return known[name]
-
-
-def _from_toml(known: Mapping[str, _Known], name: str, value: object) -> object:
-    """Return a TOML value in the tunable's type."""
-    kind = _bare(_lookup(known, name).kind)
-    if isinstance(value, list) and typing.get_origin(kind) is tuple:
-        (inner, _) = typing.get_args(kind)
-        if not all(isinstance(item, str) for item in value):
-            raise ConfigError(f"{name} must be a list of texts")
-        return tuple(_parse(name, inner, item) for item in value)
-    if isinstance(value, bool) or kind is bool:
-        if not isinstance(value, bool) or kind is not bool:
-            raise ConfigError(f"{name} = {value!r} is not {_describe(kind)}")
-        return value
-    if isinstance(value, (int, float)):
-        if kind is float:
-            return float(value)
-        if kind is int and isinstance(value, int):
-            return value
-        raise ConfigError(f"{name} = {value!r} is not {_describe(kind)}")
-    if isinstance(value, str) and kind not in (int, float):
-        return _parse(name, kind, value)
-    raise ConfigError(f"{name} = {value!r} is not {_describe(kind)}")
-
-
-def _from_text(known: Mapping[str, _Known], name: str, text: str) -> object:
-    """Return a text from the environment or command line in the tunable's type."""
-    declared = _lookup(known, name).kind
-    kind = _bare(declared)
-    if text == "" and kind is not declared:
-        return None  # an empty text is how "absent" is written where a value may be absent
-    return _parse(name, kind, text)
-
-
-def _parse(name: str, kind: object, text: str) -> object:
-    """Return ``text`` as ``kind``."""
-    try:
-        if kind is str:
-            return text
-        if kind is bool:
-            if text.lower() in _TRUE | _FALSE:
-                return text.lower() in _TRUE
-        elif kind in (int, float):
-            return int(text) if kind is int else float(text)
-        elif kind is bytes:
-            return bytes.fromhex(text)
-        elif kind is Path:
-            return Path(text).expanduser()
-        elif kind is Endpoint:
-            return parse_listen(text)
-        elif typing.get_origin(kind) is tuple:
-            inner = typing.get_args(kind)[0]
-            return tuple(_parse(name, inner, item.strip()) for item in text.split(",") if item.strip())
-    except (ValueError, InvalidArgument) as error:
-        raise ConfigError(f"{name} = {text[:80]!r} is not {_describe(kind)}") from error
-    raise ConfigError(f"{name} = {text[:80]!r} is not {_describe(kind)}")
-
-
-def parse_listen(text: str) -> Endpoint:
-    """Read where to listen: ``HOST:PORT``, or ``:PORT`` or ``PORT`` for all addresses.
-
-    Raises:
-        InvalidArgument: another form.
-    """
-    if text.isascii() and text.isdigit():
-        text = f":{text}"
-    return parse_endpoint(f"[::]{text}" if text.startswith(":") else text, allow_port_zero=True)
-
-
-def _bare(kind: object) -> object:
-    """Return a type without its ``| None``."""
-    if isinstance(kind, types.UnionType):
-        return next(inner for inner in typing.get_args(kind) if inner is not types.NoneType)
-    return kind
-
-
-def _describe(kind: object) -> str:
-    """Return what a value of this type is, in words."""
-    words = {
-        str: "a text",
-        bool: "true or false",
-        int: "a whole number",
-        float: "a number",
-        bytes: "a key in hexadecimal digits",
-        Path: "a path",
-        Endpoint: "an endpoint such as 127.0.0.1:4433 or :4433",
-    }
-    return words.get(typing.cast("type", kind), "a list of texts")

@@ -9,6 +9,9 @@ from typing import TypedDict
 
 from pilotdht.daemon.group_shapes import GroupShape
 
+TRUNK_ROAD = "trunk via "
+"""Before the address of a trunk's server, in the name of a road over TCP."""
+
 
 class InfoShape(TypedDict):
     """The node about itself, and the daemon around it."""
@@ -21,6 +24,7 @@ class InfoShape(TypedDict):
     endpoints: list[str]
     is_joined: bool
     is_server: bool
+    trunk: str | None
     uptime_s: float
     peers: int
     connections: int
@@ -32,6 +36,13 @@ class InfoShape(TypedDict):
     data_dir: str
     log: str
     settings: dict[str, str]
+
+
+class ReloadShape(TypedDict):
+    """What reading the configuration anew has changed: names of settings."""
+
+    changed: list[str]
+    needs_restart: list[str]
 
 
 class ServiceShape(TypedDict):
@@ -77,7 +88,7 @@ class ContactsShape(TypedDict):
 
 
 class RoadShape(TypedDict):
-    """Which road is taken: ``direct`` or ``relayed``, and then by whom."""
+    """Which road is taken: ``lan``, ``direct``, ``trunk via ADDRESS``, or ``relayed``, and then by whom."""
 
     road: str
     relay: str | None
@@ -94,6 +105,7 @@ class ConnectionShape(TypedDict):
     is_outgoing: bool
     is_trusted: bool
     rtt_s: float | None
+    lost_share: float
     received_bytes: int
     sent_bytes: int
     streams: int
@@ -135,6 +147,14 @@ class ServerShape(TypedDict):
     endpoint: str
 
 
+class NeighbourShape(TypedDict):
+    """A node that announces itself on the local network; ``standing`` is heard, answered or silent."""
+
+    address: str
+    endpoint: str
+    standing: str
+
+
 class NetCheckShape(TypedDict):
     """Where a node stands in the network."""
 
@@ -145,6 +165,9 @@ class NetCheckShape(TypedDict):
     port_mapping: str
     mapped: str | None
     servers: list[ServerShape]
+    lan: str
+    lan_reason: str
+    neighbours: list[NeighbourShape]
     findings: list[FindingShape]
 
 
@@ -170,6 +193,8 @@ class TraceShape(TypedDict):
     relay: str | None
     dial_s: float
     rtt_s: float
+    own_nat: str
+    peer_nat: str
 
 
 class TunnelShape(TypedDict):
@@ -252,6 +277,8 @@ class TrustShape(TypedDict):
     state: str
     reason: str
     since: float
+    owed: str | None
+    letter_holders: int
 
 
 class TrustedShape(TypedDict):
@@ -311,7 +338,52 @@ class StartedShape(TypedDict):
     log: str
 
 
+class TrafficShape(TypedDict):
+    """All that went through the node's socket since it was started; of ``at_s`` only differences mean something."""
+
+    received_bytes: int
+    sent_bytes: int
+    at_s: float
+
+
+class RelayUseShape(TypedDict):
+    """What the node carries for others, and what others carry for it."""
+
+    is_serving: bool
+    is_relay: bool
+    attached: int
+    max_attached: int
+    channels: int
+    max_channels: int
+    forwarded_frames: int
+    forwarded_bytes: int
+    dropped_frames: int
+    total_bytes_per_s: float
+    own_channels: int
+
+
+class PageShape(TypedDict):
+    """Where the status page is served, and a link that logs a browser in once, until ``expires`` (Unix seconds)."""
+
+    url: str
+    port: int
+    expires: float
+
+
 class StoppedShape(TypedDict):
     """A daemon that was asked to stop."""
 
     pid: int
+
+
+class ScrapeTargetShape(TypedDict):
+    """Somebody who may be scraped, as HTTP service discovery of Prometheus has it."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
+class ScrapeTargetsShape(TypedDict):
+    """Who may be scraped."""
+
+    targets: list[ScrapeTargetShape]

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
+from pilotdht.config.config import Config
 from pilotdht.daemon.group_verbs import GroupVerbs, QueryVerbs
+from pilotdht.daemon.watch_verbs import WatchVerbs
 from pilotdht.identity.address import Address
 from pilotdht.names.peer import Peer
 from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, NodeInfo, PeerInfo, Trace
@@ -16,7 +18,7 @@ from pilotdht.trust.book import TrustEntry
 from pilotdht.tunnel.byte_stream import ByteStream
 
 
-class NodeVerbs(GroupVerbs, QueryVerbs, Protocol):
+class NodeVerbs(GroupVerbs, QueryVerbs, WatchVerbs, Protocol):
     """The verbs of a node."""
 
     @property
@@ -50,6 +52,10 @@ class NodeVerbs(GroupVerbs, QueryVerbs, Protocol):
 
     def dht_stats(self) -> Mapping[str, object]:
         """Return figures of the DHT."""
+        ...
+
+    def reconfigure(self, config: Config) -> None:
+        """Change what can be changed while the node runs, its name and tags excepted."""
         ...
 
     async def set_hostname(self, hostname: str) -> None:

@@ -103,7 +103,7 @@ class Dht:
         self._mesh_size = 1
         prefixes = PrefixRule(are_private_exempt=config.are_private_prefixes_exempt)
         self._searcher = Searcher(
-            own_id=own_id, config=config, table=self.table, prefixes=prefixes, requester=requester
+            own_id=own_id, config=config, table=self.table, prefixes=prefixes, requester=requester, tracer=doors.tracer
         )
         self._holder = Holder(
             own_id=own_id,
@@ -166,11 +166,13 @@ class Dht:
             on_reunited=self._publisher.reunited,
             on_tick=self._tick,
         )
+        self.lookup_watch = self._searcher.watch
+        """Shows lookups as they run to whoever watches."""
         self._searcher.on_newcomer = self._newcomer
         self._searcher.on_spare = self._maintenance.spare
         self._searcher.on_lost = self._given_up
         self._searcher.on_answer = self._answered
-        metrics.gauges = self._gauges
+        metrics.gauges, metrics.table, metrics.store = self._gauges, self.table, self.store
 
     def start(self) -> None:
         """Answer others from now on, and begin the background work; the scope must be open."""
@@ -454,7 +456,8 @@ class Dht:
         self._maintenance.heard(sender)
 
     def _answered(self, answer: Answer) -> None:
-        self._role.seen(is_public=self._prefixes.of(answer.observed) is not None)
+        if self._prefixes.of(answer.contact.endpoint) is not None or not self._is_translated():  # neighbours see inside
+            self._role.seen(is_public=self._prefixes.of(answer.observed) is not None)
         if not self._requester.is_client and self._is_translated():
             self._judge_role()  # at once, before others take us for a server
 
@@ -490,11 +493,8 @@ class Dht:
 
     def _gauges(self) -> dict[str, float]:
         return {
-            "contacts": len(self.table),
             "mesh_size": self._mesh_size,
-            "records": len(self.store),
-            "record_bytes": self.store.size_bytes,
-            "cached_copies": len(self.store.cache),
+            "store_limit_bytes": self._config.store_bytes,
             "candidates": self._maintenance.candidates,
             "is_server": float(not self._requester.is_client),
         }

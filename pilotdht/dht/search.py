@@ -14,9 +14,11 @@ from pilotdht.dht.lookup import Ending, Lookup
 from pilotdht.dht.prefixes import PrefixRule
 from pilotdht.dht.requester import Calls, Requester
 from pilotdht.dht.routing import Insertion, RoutingTable
+from pilotdht.dht.watch import LookupWatch, WatchedLookup
 from pilotdht.errors import Overloaded
 from pilotdht.identity.ids import NodeId
 from pilotdht.net.outcomes import Answer, Answered, Outcome, Slow
+from pilotdht.tracing.spans import OFF, Tracer
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.dht_messages import FindNode, FoundEntries, FoundRecord, Nodes
 from pilotdht.wire.message import Reply, Request
@@ -29,7 +31,14 @@ class Searcher:
     """Runs lookups, and single requests to many contacts."""
 
     def __init__(
-        self, *, own_id: NodeId, config: DhtConfig, table: RoutingTable, prefixes: PrefixRule, requester: Requester
+        self,
+        *,
+        own_id: NodeId,
+        config: DhtConfig,
+        table: RoutingTable,
+        prefixes: PrefixRule,
+        requester: Requester,
+        tracer: Tracer = OFF,
     ) -> None:
         self.on_newcomer: Callable[[Contact], None] = _ignore
         """Called with each contact that is new in the table."""
@@ -39,11 +48,14 @@ class Searcher:
         """Called with each answer."""
         self.on_lost: Callable[[Contact], None] = _ignore
         """Called with each contact that the table has given up."""
+        self.watch = LookupWatch()
+        """Shows lookups as they run to whoever watches."""
         self._own_id = own_id
         self._config = config
         self._table = table
         self._prefixes = prefixes
         self._requester = requester
+        self._tracer = tracer
         self._silences: OrderedDict[Contact, float] = OrderedDict()
 
     def begin(
@@ -83,17 +95,30 @@ class Searcher:
             Overloaded: too many requests of this node wait already.
             NodeClosed: the node was closed.
         """
+        with self._tracer.span("lookup", purpose=type(message).__name__) as span:
+            await self._walk(lookup, message, on_reply)
+            span.set("hops", lookup.hops)
+            span.set("requests", lookup.requests)
+            span.set("ending", "" if lookup.ending is None else lookup.ending.value)
+
+    async def _walk(self, lookup: Lookup, message: Request, on_reply: OnReply | None) -> None:
+        loop = asyncio.get_running_loop()
+        watched = self.watch.begin(lookup.target, type(message).__name__, loop.time())
         try:
             async with asyncio.timeout(self._config.lookup_timeout_s), self._requester.calls() as calls:
-                for contact in lookup.take():
-                    calls.start(contact, message)
+                self._ask(calls, lookup, message, watched)
                 while lookup.ending is None:
-                    self._advance(lookup, await calls.next(), on_reply)
-                    for contact in lookup.take():
-                        calls.start(contact, message)
+                    outcome = await calls.next()
+                    if watched is not None:
+                        watched.heard(outcome, loop.time())
+                    self._advance(lookup, outcome, on_reply)
+                    self._ask(calls, lookup, message, watched)
         except TimeoutError:
             lookup.end(Ending.DEADLINE)
-        self._table.looked_up(lookup.target, asyncio.get_running_loop().time())
+        finally:
+            if watched is not None:
+                watched.ended(lookup, loop.time())
+        self._table.looked_up(lookup.target, loop.time())
 
     async def ask_nearest(self, target: NodeId) -> list[Contact] | None:
         """Ask the live contact nearest to a point what it knows there; absent when there is none, or it is silent.
@@ -169,6 +194,12 @@ class Searcher:
             self.on_newcomer(contact)
         elif insertion is Insertion.SPARE:
             self.on_spare(contact)
+
+    def _ask(self, calls: Calls, lookup: Lookup, message: Request, watched: WatchedLookup | None) -> None:
+        for contact in lookup.take():
+            calls.start(contact, message)
+            if watched is not None:
+                watched.asked(contact, asyncio.get_running_loop().time())
 
     def _advance(self, lookup: Lookup, outcome: Outcome, on_reply: OnReply | None) -> None:
         contact = outcome.contact

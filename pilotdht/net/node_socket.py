@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from pilotdht.config.net import NetConfig
 from pilotdht.errors import ConfigError, NodeClosed
 from pilotdht.identity.keys import KeyPair
 from pilotdht.net.datagrams import HELLO, HELLO_REPLY, HandleDatagram
 from pilotdht.net.demux import Demultiplexer
-from pilotdht.net.doors import DatagramSocket, Doors, Receive
+from pilotdht.net.doors import Batch, DatagramSocket, Doors, Receive
 from pilotdht.net.metrics import NetMetrics
 from pilotdht.net.rpc import Rpc
 from pilotdht.net.switchboard import Switchboard
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.seal import SEALED
+
+
+class Detour(Protocol):
+    """Another way for datagrams where UDP does not pass."""
+
+    def carry(self, datagrams: Sequence[bytes], endpoint: Endpoint) -> bool:
+        """Carry datagrams to a real endpoint; false when the socket is to send them. Must not raise or block."""
+        ...
 
 
 class NodeSocket:
@@ -58,6 +66,8 @@ class NodeSocket:
         self._demultiplexer = Demultiplexer(config, metrics, now=self._now)
         self.switchboard = Switchboard(self._demultiplexer.receive)
         """Ways to peers that are no addresses."""
+        self.detour: Detour | None = None
+        """What is asked first to carry datagrams to real endpoints; absent: the socket sends all of them."""
         self._demultiplexer.set_handler(SEALED, self.rpc.receive_untrusted)
         self._demultiplexer.set_handler(HELLO, self._hello)
         self._demultiplexer.set_handler(HELLO_REPLY, self.rpc.greeter.receive_reply_untrusted)
@@ -113,7 +123,12 @@ class NodeSocket:
             self.metrics.datagrams_out += len(datagrams)
             self.metrics.bytes_out += sum(map(len, datagrams))
             self.rpc.reachability.sent_to(endpoint, now=self._now())
-            self._socket.send_train(datagrams, endpoint)
+            if self.detour is None or not self.detour.carry(datagrams, endpoint):
+                self._socket.send_train(datagrams, endpoint)
+
+    def receive_detoured(self, batch: Batch) -> None:
+        """Take in datagrams that came by the detour, as if the socket had received them."""
+        self._demultiplexer.receive(batch)
 
     def set_quic_handler(self, handler: Receive | None) -> None:
         """Hand QUIC datagrams to ``handler``, all of one readiness event at a time; ``None`` drops them."""
@@ -131,7 +146,8 @@ class NodeSocket:
         if self._socket is not None and not self.switchboard.carry((datagram,), endpoint):
             self.metrics.datagrams_out += 1
             self.metrics.bytes_out += len(datagram)
-            self._socket.send(datagram, endpoint)
+            if self.detour is None or not self.detour.carry((datagram,), endpoint):
+                self._socket.send(datagram, endpoint)
 
     def _hello(self, datagram: bytes, endpoint: Endpoint) -> None:
         self._transmit(self.rpc.greeter.answer_untrusted(datagram, endpoint, self._now()), endpoint)

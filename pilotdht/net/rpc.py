@@ -68,6 +68,8 @@ class Rpc:
         """Who reached us unasked."""
         self.on_role: Callable[[], None] = _ignore
         """Called when what we say of our reachability has changed."""
+        self._is_unreached = False
+        self._must_be_client = False
         self._own_key = keys.public_key
         self._config = config
         self._metrics = metrics
@@ -101,8 +103,23 @@ class Rpc:
 
     @is_client.setter
     def is_client(self, value: bool) -> None:
-        if value != self.is_client:
-            self._sender.flags = Flags.CLIENT if value else Flags.NONE
+        self._is_unreached = value
+        self._say_role()
+
+    @property
+    def must_be_client(self) -> bool:
+        """Whether we say that we are not reachable, whatever is known: we are where we are as somebody's guest."""
+        return self._must_be_client
+
+    @must_be_client.setter
+    def must_be_client(self, value: bool) -> None:
+        self._must_be_client = value
+        self._say_role()
+
+    def _say_role(self) -> None:
+        is_client = self._is_unreached or self._must_be_client
+        if is_client != self.is_client:
+            self._sender.flags = Flags.CLIENT if is_client else Flags.NONE
             self.on_role()
 
     def open(self, transmit: Transmit) -> None:

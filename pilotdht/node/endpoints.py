@@ -2,7 +2,8 @@
 
 What the operator said comes first, then the address that the socket is bound to, when it is public: nobody knows
 better. Otherwise what peers see comes before a private address: a NAT stands in between. A node behind an unspecified
-bind does not ask the system for its interfaces: its peers tell it which of its addresses work.
+bind does not ask the system for its interfaces: its peers tell it which of its addresses work. Private addresses are
+told only as long as nobody sees a public one: see :mod:`pilotdht.traversal.lan.telling`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 
 from pilotdht.net.prefixes import is_local
+from pilotdht.traversal.lan.telling import for_everybody
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import MAX_ENDPOINTS
 
@@ -21,6 +23,7 @@ def published_endpoints(
     bound: Sequence[Endpoint],
     observed: Iterable[tuple[Endpoint, int]],
     agreement: int,
+    is_translated: bool = False,
 ) -> tuple[Endpoint, ...]:
     """Return up to 8 endpoints, best first.
 
@@ -30,6 +33,7 @@ def published_endpoints(
         observed: what peers see, each with how many independent peers name it, most first.
         agreement: how many peers must name a public endpoint; a private one is believed from the first, as it is
             only useful to those who share the network.
+        is_translated: whether peers see this node at a public address that is not its own.
     """
     specific = [endpoint for endpoint in bound if not ipaddress.ip_address(endpoint.host).is_unspecified]
     seen = [
@@ -39,4 +43,5 @@ def published_endpoints(
     ]
     if any(is_local(endpoint.host) for endpoint in specific):
         specific = [*seen, *specific]
-    return tuple(dict.fromkeys([*advertised, *(specific or seen)]))[:MAX_ENDPOINTS]
+    found = tuple(dict.fromkeys([*advertised, *(specific or seen)]))
+    return for_everybody(found, advertised=advertised, is_translated=is_translated)[:MAX_ENDPOINTS]

@@ -10,6 +10,7 @@ from pilotdht.traversal.advice import Finding
 from pilotdht.traversal.behaviour import NatBehaviour
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
+from pilotdht.wire.traversal_messages import NatMapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class NodeInfo:
     """Records and entries held for others."""
     version: str
     """Version of the package."""
+    trunk: Address | None = None
+    """The server through whose trunk this node reaches the mesh, over TCP; absent: by UDP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +73,18 @@ class ConnectionInfo:
     """Where its datagrams go: the peer's endpoint, or the relay's."""
     relay: Address | None
     """The node that relays to it; absent when its road is direct."""
+    is_lan: bool = False
+    """Whether its road stays on the local network."""
+    trunk: Address | None = None
+    """The server through whose trunk its datagrams go, over TCP; absent: over UDP, or through a relay first."""
     is_outgoing: bool
     """Whether this node dialled."""
     is_trusted: bool
     """Whether this node trusts the peer."""
     rtt_s: float | None
     """Smoothed round-trip time."""
+    lost_share: float
+    """Which share of the packets sent was taken for lost, 0..1."""
     received_bytes: int
     """Bytes of datagrams received."""
     sent_bytes: int
@@ -96,6 +105,10 @@ class Connection:
     """Where its datagrams go: the peer's endpoint, or the relay's."""
     relay: Address | None
     """The node that relays to it; absent when its road is direct."""
+    is_lan: bool = False
+    """Whether its road stays on the local network."""
+    trunk: Address | None = None
+    """The server through whose trunk its datagrams go, over TCP; absent: over UDP, or through a relay first."""
     setup_s: float
     """What resolving and dialling took; near zero for a tunnel that stood already."""
     rtt_s: float
@@ -120,10 +133,30 @@ class Trace:
     """The endpoint that answered: the peer's, or the relay's."""
     relay: Address | None
     """The node that relays to it; absent when its road is direct."""
+    is_lan: bool = False
+    """Whether its road stays on the local network."""
+    trunk: Address | None = None
+    """The server through whose trunk its datagrams go, over TCP; absent: over UDP, or through a relay first."""
     dial_s: float
     """What the handshake took; zero for a link that stood already."""
     rtt_s: float
     """One measured round trip on the link."""
+    own_nat: NatMapping = NatMapping.UNKNOWN
+    """How the NAT in front of this node maps ports."""
+    peer_nat: NatMapping = NatMapping.UNKNOWN
+    """How the NAT in front of the peer maps ports, as it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeighbourInfo:
+    """One node that announces itself on the local network."""
+
+    address: Address
+    """Virtual address of the key that it announces."""
+    endpoint: Endpoint
+    """Where it says it is."""
+    standing: str
+    """What came of asking there: ``heard`` (not asked), ``answered`` (by that key) or ``silent``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +177,26 @@ class NetCheck:
     """What the router says it mapped; absent: nothing."""
     servers: tuple[tuple[Address, Endpoint], ...]
     """Nodes through which it can be called."""
+    lan: str
+    """What is done on the local network: ``on``, ``listen``, ``off``, ``not installed``, ``opening`` or ``failed``."""
+    lan_reason: str
+    """Why it failed, or empty."""
+    neighbours: tuple[NeighbourInfo, ...]
+    """Who announces itself there."""
     findings: tuple[Finding, ...]
     """What there is to say, the worst first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """All that went through a node's socket since it was started."""
+
+    received_bytes: int
+    """Bytes of datagrams received."""
+    sent_bytes: int
+    """Bytes of datagrams sent."""
+    at_s: float
+    """When these were read, on the loop's clock: for rates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

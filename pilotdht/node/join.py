@@ -84,6 +84,7 @@ class Joiner:
         hello: Callable[[Endpoint], Awaitable[Contact]],
         doors: Doors,
         joined: Callable[[], None],
+        near: Callable[[], Sequence[Contact]] = tuple,
     ) -> None:
         """Make a joiner.
 
@@ -93,23 +94,50 @@ class Joiner:
             hello: learns the key behind an endpoint.
             doors: for jitter.
             joined: called each time the mesh was joined after it was not.
+            near: returns neighbours on the link that have answered.
         """
         self._seeds = tuple(seeds)[:MAX_SEEDS]
         self._mesh = mesh
         self._hello = hello
         self._doors = doors
         self._joined = joined
+        self._near = near
+        self._has_joined = False
+
+    @property
+    def named(self) -> list[tuple[str, int, PublicKey | None]]:
+        """Host, port and key of the seeds, as they were written."""
+        return [(seed.host, seed.port, seed.public_key) for seed in self._seeds]
+
+    async def seed_endpoints(self) -> list[Endpoint]:
+        """Return where the seeds are, as literals and as DNS says."""
+        found = [endpoint for seed in self._seeds for endpoint in await _endpoints_of(seed)]
+        return list(dict.fromkeys(found))
+
+    def set_seeds(self, seeds: Sequence[Seed]) -> None:
+        """Begin at other places the next time that no contact is left."""
+        self._seeds = tuple(seeds)[:MAX_SEEDS]
 
     async def join_once(self, remembered: Sequence[Contact] = ()) -> bool:
-        """Try all seeds and remembered contacts at once; return whether any of them answered."""
-        found: list[Contact] = list(remembered)
+        """Try all seeds, neighbours and remembered contacts at once; return whether any of them answered."""
+        found: list[Contact] = [*self._near(), *remembered]
         if self._seeds:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._contacts_of(seed)) for seed in self._seeds]
+                tasks = [group.create_task(contacts_of(seed, self._hello)) for seed in self._seeds]
             for task in tasks:
                 found.extend(task.result())
+        return await self._join(found)
+
+    async def join_near(self, neighbour: Contact) -> bool:
+        """Join through a neighbour on the link unless that is done, waiting for no seed; return whether it led in."""
+        if self._has_joined and self._mesh.contact_count:
+            return False
+        return await self._join([neighbour])
+
+    async def _join(self, found: Sequence[Contact]) -> bool:
         if not found or await self._mesh.bootstrap(found) == 0:
             return False
+        self._has_joined = True
         self._joined()
         return True
 
@@ -121,7 +149,7 @@ class Joiner:
                 delay = FIRST_RETRY_S
                 await asyncio.sleep(WATCH_INTERVAL_S * self._doors.random.uniform(0.8, 1.2))
                 continue
-            if not self._seeds and not remembered:
+            if not self._seeds and not remembered and not self._near():
                 await asyncio.sleep(WATCH_INTERVAL_S)
                 continue
             if not await self.join_once(remembered):
@@ -129,19 +157,25 @@ class Joiner:
                 await asyncio.sleep(delay * self._doors.random.uniform(0.8, 1.2))
                 delay = min(2 * delay, MAX_RETRY_S)
 
-    async def _contacts_of(self, seed: Seed) -> list[Contact]:
-        """Return the contacts of a seed that answer; an unreachable seed is no error, there may be others."""
-        contacts: list[Contact] = []
-        for endpoint in await _endpoints_of(seed):
-            try:
-                contact = await self._hello(endpoint)
-            except (RemoteError, BadMessage):
-                continue
-            if seed.public_key in (None, contact.public_key):
-                contacts.append(contact)
-            else:
-                _logger.warning("a bootstrap node has another key than was given", extra={"endpoint": str(endpoint)})
-        return contacts
+
+async def contacts_of(seed: Seed, hello: Callable[[Endpoint], Awaitable[Contact]]) -> list[Contact]:
+    """Return the contacts of a seed that answer; an unreachable seed is no error, there may be others.
+
+    Args:
+        seed: whom.
+        hello: learns the key behind an endpoint.
+    """
+    contacts: list[Contact] = []
+    for endpoint in await _endpoints_of(seed):
+        try:
+            contact = await hello(endpoint)
+        except (RemoteError, BadMessage):
+            continue
+        if seed.public_key in (None, contact.public_key):
+            contacts.append(contact)
+        else:
+            _logger.warning("a bootstrap node has another key than was given", extra={"endpoint": str(endpoint)})
+    return contacts
 
 
 async def _endpoints_of(seed: Seed) -> list[Endpoint]:

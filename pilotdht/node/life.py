@@ -15,6 +15,7 @@ from pilotdht.config.config import Config
 from pilotdht.errors import ConfigError, PilotError
 from pilotdht.identity.keys import KeyPair
 from pilotdht.net.doors import Doors
+from pilotdht.node.gauges import RoomGauges
 from pilotdht.node.mailboxes import Mailboxes
 from pilotdht.node.rooms import Rooms
 from pilotdht.node.state import NodeState, load_groups, load_state, save_groups, save_state
@@ -92,7 +93,7 @@ class Life:
             await self._scope.close()
             raise
         try:
-            self._serve()
+            await self._serve()
             await self.rooms.groups.restore(self._groups)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._config.start_timeout_s):
@@ -150,14 +151,19 @@ class Life:
             rooms.book.close()
             raise
         self.rooms = rooms
+        self._registry.register(RoomGauges(rooms))
 
-    def _serve(self) -> None:
+    async def _serve(self) -> None:
         rooms = self.rooms
         self._remembered = [] if self._state is None else rooms.dht.restore(self._state.dht)
         self._groups = () if self._state is None else self._state.groups
         self._state = None  # records in it may be large
         rooms.dht.start()
         rooms.traversal.start()
+        rooms.remembered = self._remembered
+        await rooms.trunks.start()
+        rooms.lan.start()
+        rooms.letters.start()
         rooms.tunnels.listen(WellKnownPort.ECHO, echo)
         rooms.tunnels.listen(WellKnownPort.TRUST, rooms.handshakes.handle)
         rooms.tunnels.listen(WellKnownPort.EVENTS, rooms.bodies.serve_body)
@@ -204,9 +210,12 @@ class Life:
         rooms = self.rooms
         await rooms.groups.close(is_leaving=False)
         rooms.handshakes.close()
+        rooms.letters.stop()
         await self.mailboxes.close()
         await rooms.tunnels.close_all()
         await rooms.traversal.stop()
+        await rooms.trunks.stop()
+        await rooms.lan.stop()
         await self._scope.close()
         await rooms.socket.close()
         rooms.book.close()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
-from pilotdht.node.facts import Connection, ConnectionInfo, NetCheck, Trace
+from pilotdht.node.facts import Connection, ConnectionInfo, NeighbourInfo, NetCheck, Trace
 from pilotdht.node.reach import Target
 from pilotdht.node.rooms import Rooms
-from pilotdht.node.views import live_connections, road_of
+from pilotdht.node.views import live_connections, road_of, trunk_server
 from pilotdht.traversal.advice import findings
 
 
@@ -39,8 +40,16 @@ class LinkVerbs:
         peer, link = await self.rooms.reach.link(target, timeout_s=timeout_s)
         setup_s = loop.time() - begun
         rtt_s = await link.ping(timeout_s)
-        endpoint, relay = road_of(self.rooms, link, network=self._network)
-        return Connection(address=peer.address, endpoint=endpoint, relay=relay, setup_s=setup_s, rtt_s=rtt_s)
+        road = road_of(self.rooms, link, network=self._network)
+        return Connection(
+            address=peer.address,
+            endpoint=road.endpoint,
+            relay=road.relay,
+            is_lan=road.is_lan,
+            trunk=road.trunk,
+            setup_s=setup_s,
+            rtt_s=rtt_s,
+        )
 
     async def traceroute(self, target: Target, *, timeout_s: float = 10.0) -> Trace:
         """Return how a peer is reached, step by step.
@@ -56,17 +65,23 @@ class LinkVerbs:
         _, link = await self.rooms.reach.link(peer, timeout_s=timeout_s)
         dialled = loop.time()
         rtt_s = await link.ping(timeout_s)
-        endpoint, relay = road_of(self.rooms, link, network=self._network)
+        road = road_of(self.rooms, link, network=self._network)
+        traversal = self.rooms.traversal
+        peer_nat = await traversal.roads.mapping_of(peer.public_key)
         return Trace(
             address=peer.address,
             hostname=peer.hostname,
             source=peer.source.value,
             resolve_s=resolved - begun,
             endpoints=peer.endpoints,
-            endpoint=endpoint,
-            relay=relay,
+            endpoint=road.endpoint,
+            relay=road.relay,
+            is_lan=road.is_lan,
+            trunk=road.trunk,
             dial_s=0.0 if is_live else dialled - resolved,
             rtt_s=rtt_s,
+            own_nat=traversal.behaviour(is_ipv6=road.endpoint.is_ipv6).mapping,
+            peer_nat=peer_nat,
         )
 
     def connections(self) -> list[ConnectionInfo]:
@@ -83,8 +98,16 @@ class LinkVerbs:
 
     def netcheck(self) -> NetCheck:
         """Return where this node stands in the network: what NAT is in front of it, and what to do about it."""
-        facts = self.rooms.traversal.facts()
+        trunks = self.rooms.trunks
+        trunk = trunks.trunk
+        facts = replace(
+            self.rooms.traversal.facts(),
+            trunk=None if trunk is None else trunk.remote,
+            trunk_server="" if trunk is None else str(trunk_server(self.rooms, network=self._network)),
+            trunk_failure=trunks.failure,
+        )
         servers = self.rooms.traversal.introducers
+        lan = self.rooms.lan.facts()
         return NetCheck(
             own_addresses=facts.own_addresses,
             ipv4=facts.ipv4,
@@ -94,6 +117,14 @@ class LinkVerbs:
             mapped=facts.portmap_endpoint,
             servers=tuple(
                 (Address.of_public_key(one.public_key, network=self._network), one.endpoint) for one in servers
+            ),
+            lan=lan.state.value,
+            lan_reason=lan.reason,
+            neighbours=tuple(
+                NeighbourInfo(
+                    address=Address.of_public_key(key, network=self._network), endpoint=place, standing=standing.value
+                )
+                for key, place, standing in lan.neighbours
             ),
             findings=findings(facts),
         )

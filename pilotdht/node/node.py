@@ -20,12 +20,14 @@ from pilotdht.errors import ConfigError, NodeClosed
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keyfile import load_or_create_key_file
-from pilotdht.identity.keys import KeyPair, parse_did
+from pilotdht.identity.keys import KeyPair
 from pilotdht.identity.names import check_hostname, check_tag
 from pilotdht.names.peer import Peer
 from pilotdht.net.doors import Doors, real_doors
 from pilotdht.net.host import OwnHost
+from pilotdht.net.mdns import mdns_board
 from pilotdht.net.socket import UdpNetwork
+from pilotdht.net.streams import TcpNetwork
 from pilotdht.net.upnp import upnp_forwarder
 from pilotdht.node.facts import LookupInfo, Message, NodeInfo, PeerInfo
 from pilotdht.node.group_verbs import GroupVerbs
@@ -37,12 +39,14 @@ from pilotdht.node.reach import Target
 from pilotdht.node.records import describe_record, record_target
 from pilotdht.node.rooms import Rooms
 from pilotdht.node.state import NodeState
-from pilotdht.node.views import known_peers
+from pilotdht.node.trust_verbs import TrustVerbs
+from pilotdht.node.views import known_peers, trunk_server
+from pilotdht.node.watching import WatchVerbs
 from pilotdht.services.echo import measure
 from pilotdht.services.inbox import Letter
 from pilotdht.services.ports import WellKnownPort
 from pilotdht.services.stdio import exchange
-from pilotdht.trust.book import TrustEntry
+from pilotdht.tracing.spans import OFF, Tracer
 from pilotdht.tunnel.header import OptionValue
 from pilotdht.tunnel.stream import Stream
 from pilotdht.wire.endpoint import Endpoint
@@ -52,10 +56,16 @@ IDENTITY_FILE = "identity"
 
 
 def _real_world(config: Config) -> Doors:
-    return real_doors(UdpNetwork(config.net), host=OwnHost(), forwarder=upnp_forwarder())
+    return real_doors(
+        UdpNetwork(config.net),
+        host=OwnHost(),
+        forwarder=upnp_forwarder(),
+        link_board=mdns_board(),
+        streams=TcpNetwork(),
+    )
 
 
-class Node(LinkVerbs, GroupVerbs, QueryVerbs):
+class Node(TrustVerbs, LinkVerbs, GroupVerbs, QueryVerbs, WatchVerbs):
     """One agent on the network: found by others, finding others, talking to those that trust it."""
 
     def __init__(
@@ -86,6 +96,7 @@ class Node(LinkVerbs, GroupVerbs, QueryVerbs):
         self._doors = _real_world(self.config) if doors is None else doors
         self._state = state
         self._life: Life | None = None
+        self._tracer = OFF
 
     async def __aenter__(self) -> Self:
         """Start: open the socket, join the mesh, publish; the last two go on in the background when they take long.
@@ -94,10 +105,14 @@ class Node(LinkVerbs, GroupVerbs, QueryVerbs):
             ConfigError: the socket or a file cannot be opened.
         """
         self.registry = CollectorRegistry()
+        doors = self._doors
+        if self.config.tracing.is_enabled and doors.tracer is OFF:
+            self._tracer = self._own_tracer()
+            doors = replace(doors, tracer=self._tracer)
         life = Life(
             keys=self._keys,
             config=self.config,
-            doors=self._doors,
+            doors=doors,
             registry=self.registry,
             state=self._state,
             identity=lambda: (self.config.hostname, self.config.tags),
@@ -117,6 +132,8 @@ class Node(LinkVerbs, GroupVerbs, QueryVerbs):
         life, self._life = self._life, None
         if life is not None:
             await life.stop()
+        tracer, self._tracer = self._tracer, OFF
+        await tracer.close()
 
     async def abort(self) -> None:
         """Stop at once, as if the power failed: nothing is withdrawn, told or saved; safe to call twice."""
@@ -182,6 +199,7 @@ class Node(LinkVerbs, GroupVerbs, QueryVerbs):
             connections=sum(1 for _ in rooms.tunnels.links()),
             records=stats.records,
             version=__version__,
+            trunk=trunk_server(rooms, network=self.config.network),
         )
 
     async def set_hostname(self, hostname: str) -> None:
@@ -205,6 +223,19 @@ class Node(LinkVerbs, GroupVerbs, QueryVerbs):
             raise ConfigError(f"a node has at most {MAX_TAGS} tags")
         self.config = replace(self.config, tags=checked)
         await self.rooms.announcer.announce()
+
+    def reconfigure(self, config: Config) -> None:
+        """Change what can be changed while the node runs: bootstrap, advertise, trust, and what is carried for others.
+
+        Name and tags have verbs of their own, as they are published; all else is read when the node starts.
+
+        Raises:
+            InvalidArgument: a bootstrap node is malformed; nothing was changed.
+        """
+        self.rooms.reconfigure(replace(config, hostname=self.config.hostname, tags=self.config.tags))
+        self.config = replace(
+            self.config, bootstrap=config.bootstrap, advertise=config.advertise, trust=config.trust, relay=config.relay
+        )
 
     # Finding.
 
@@ -323,47 +354,6 @@ class Node(LinkVerbs, GroupVerbs, QueryVerbs):
         """Make a received message the oldest of its port again, because it could not be handed on."""
         await self._running.mailboxes.put_back(message.port, Letter(peer=message.peer, data=message.data))
 
-    # Trust.
-
-    async def handshake(self, target: Target, reason: str = "") -> TrustEntry:
-        """Ask a peer for trust; returns where it stands: pending until the peer approves, trusted when it asked before.
-
-        Raises:
-            PilotError: the peer cannot be resolved; one that is offline gets the request when it is back.
-        """
-        peer = await self.rooms.reach.peer(target)
-        return await self.rooms.handshakes.request(peer.public_key, reason, hostname=peer.hostname)
-
-    async def approve(self, target: Target) -> TrustEntry:
-        """Trust a peer that asked.
-
-        Raises:
-            NotFound: it did not ask.
-        """
-        return await self.rooms.handshakes.approve(await self._known_key(target))
-
-    async def reject(self, target: Target, reason: str = "") -> TrustEntry:
-        """Refuse a peer that asked.
-
-        Raises:
-            NotFound: it did not ask.
-        """
-        return await self.rooms.handshakes.reject(await self._known_key(target), reason)
-
-    async def untrust(self, target: Target) -> TrustEntry:
-        """Take trust back: the peer's links are cut at once, and its name is not pinned any more."""
-        key = await self._known_key(target)
-        self.rooms.reach.forget_peer(key)
-        return await self.rooms.handshakes.untrust(key)
-
-    def pending(self) -> list[TrustEntry]:
-        """Return whose requests wait for an answer, oldest first."""
-        return self.rooms.book.pending()
-
-    def trusted(self) -> list[TrustEntry]:
-        """Return whom this node trusts, oldest first."""
-        return self.rooms.book.trusted()
-
     # Names of one's own.
 
     async def set_alias(self, alias: str, target: Target) -> Peer:
@@ -444,19 +434,14 @@ class Node(LinkVerbs, GroupVerbs, QueryVerbs):
         folder = self.config.data_dir
         return KeyPair.generate() if folder is None else load_or_create_key_file(folder / IDENTITY_FILE)
 
+    def _own_tracer(self) -> Tracer:
+        from pilotdht.tracing.opentelemetry import open_telemetry_tracer  # loaded by those alone who trace
+
+        config = self.config.tracing
+        return open_telemetry_tracer(
+            endpoint=config.endpoint, share=config.share, instance=str(self.address), version=__version__
+        )
+
     @property
     def _network(self) -> int:
         return self.config.network
-
-    async def _known_key(self, target: Target) -> PublicKey:
-        """Return the key of somebody in the trust book, without asking the network when the book knows."""
-        if isinstance(target, Peer):
-            return target.public_key
-        if isinstance(target, bytes):
-            return target
-        if target.startswith("did:"):
-            return parse_did(target)
-        known = self.rooms.book.find(target)
-        if len(known) == 1:
-            return known[0].public_key
-        return (await self.rooms.reach.peer(target)).public_key

@@ -13,7 +13,7 @@ from pilotdht import __version__
 from pilotdht.config.config import Config
 from pilotdht.dht.dht import Dht
 from pilotdht.dht.metrics import DhtMetrics
-from pilotdht.errors import LinkClosed, TimedOut
+from pilotdht.errors import LinkClosed, NotFound, TimedOut
 from pilotdht.gossip.broadcast.bodies import BodyKeeper, BodyServer, StreamBodies
 from pilotdht.gossip.broadcast.metrics import BroadcastMetrics
 from pilotdht.gossip.groups import Groups
@@ -22,6 +22,8 @@ from pilotdht.gossip.post import Post
 from pilotdht.gossip.surroundings import Surroundings
 from pilotdht.identity.ids import PublicKey, node_id_of
 from pilotdht.identity.keys import KeyPair, did_of
+from pilotdht.letters.places import places
+from pilotdht.letters.post_office import PostOffice
 from pilotdht.names.own import Profile
 from pilotdht.names.resolve import Resolver
 from pilotdht.net.doors import Doors
@@ -31,6 +33,7 @@ from pilotdht.node.announce import Announcer
 from pilotdht.node.endpoints import published_endpoints
 from pilotdht.node.join import Joiner, parse_seed
 from pilotdht.node.metrics import NodeMetrics
+from pilotdht.node.preferred import PreferredServers
 from pilotdht.node.reach import Reach
 from pilotdht.node.ways import Ways
 from pilotdht.services.ports import WellKnownPort
@@ -39,7 +42,9 @@ from pilotdht.services.query.metrics import QueryMetrics
 from pilotdht.services.query.needs import QueryNeeds
 from pilotdht.services.query.service import QueryService
 from pilotdht.tasks import TaskScope
+from pilotdht.traversal.lan.lan import Lan
 from pilotdht.traversal.traversal import Traversal
+from pilotdht.traversal.trunk.trunks import Trunks
 from pilotdht.trust.book import TrustBook
 from pilotdht.trust.handshake import Handshakes
 from pilotdht.trust.metrics import TrustMetrics
@@ -97,6 +102,7 @@ class Rooms:
         self._config = config
         self._identity = identity
         self._random = doors.random
+        self._scope = scope
         self._loop = asyncio.get_running_loop()
         self.metrics = NodeMetrics(registry)
         """Counters of names and services."""
@@ -121,7 +127,7 @@ class Rooms:
             metrics=DhtMetrics(registry),
             scope=scope,
             network=config.network,
-            is_reachable=lambda: rpc.reachability.is_reachable(now=self._loop.time()),
+            is_reachable=lambda: self.traversal.is_open(mesh_size=self.dht.stats().mesh_size),
             is_translated=lambda: self.traversal.is_translated(),
         )
         """Records and contacts."""
@@ -136,6 +142,19 @@ class Rooms:
         )
         """Links to peers."""
         self.socket.set_quic_handler(self.tunnels.datagrams_received)
+        self.lan = Lan(
+            keys.public_key,
+            salt=network_salt(config.network, config.network_key),
+            socket=self.socket,
+            doors=doors,
+            config=config.mdns,
+            registry=registry,
+            scope=scope,
+            on_found=lambda key: self.traversal.roads.neighbour_found(key),
+            on_proven=self._meet_neighbour,
+        )
+        """Neighbours on the same link."""
+        preferred = [parse_seed(text) for text in config.relay.preferred]
         self.traversal = Traversal(
             keys,
             socket=self.socket,
@@ -147,8 +166,12 @@ class Rooms:
             registry=registry,
             scope=scope,
             servers_near=self._servers_near,
+            preferred=PreferredServers(preferred, hello=rpc.hello).contacts if preferred else None,
+            introducers_of=self._introducers_of,
             own_endpoints=self.endpoints,
             is_trusted=self._is_trusted,
+            neighbours=self.lan.endpoints_of,
+            on_moved=self.lan.moved,
             ask_around=self._ask_around,
             strangers=self._strangers,
             on_change=lambda: self.announcer.look(),
@@ -168,8 +191,13 @@ class Rooms:
             metrics=self.metrics,
             remember_s=config.resolve_cache_s,
             key_named=self.key_named,
+            tracer=doors.tracer,
             endpoints=Ways(
-                caller=self.traversal.roads, tunnels=self.tunnels, own_endpoints=self.endpoints, scope=scope
+                caller=self.traversal.roads,
+                tunnels=self.tunnels,
+                own_endpoints=self.traversal.meeting_points,
+                neighbours=self.lan.endpoints_of,
+                scope=scope,
             ).endpoints,
         )
         """From names to links."""
@@ -182,9 +210,24 @@ class Rooms:
             mesh=self.dht,
             hello=rpc.hello,
             doors=doors,
-            joined=self.dht.publish_soon,
+            joined=self._joined,
+            near=self.lan.contacts,
         )
         """Into the mesh, and back into it."""
+        self.letters = PostOffice(
+            keys,
+            rpc=rpc,
+            salt=network_salt(config.network, config.network_key),
+            config=config.letters,
+            doors=doors,
+            registry=registry,
+            scope=scope,
+            places=self._letter_places,
+            near=self._nearest,
+            whereabouts=self._whereabouts,
+            read=lambda author, content: self.handshakes.hear_letter(author, content),
+        )
+        """Words for peers that are away, and those that others left for this node."""
         self.handshakes = Handshakes(
             book=self.book,
             config=config.trust,
@@ -194,8 +237,29 @@ class Rooms:
             scope=scope,
             hostname=lambda: identity()[0],
             cut=self._cut,
+            post=self.letters,
         )
         """How trust is asked for and given."""
+        self.remembered: list[Contact] = []
+        """Contacts of an earlier life."""
+        self.trunks = Trunks(
+            keys,
+            doors,
+            socket=self.socket,
+            salt=network_salt(config.network, config.network_key),
+            config=config.trunk,
+            net=config.net,
+            registry=registry,
+            scope=scope,
+            named=lambda: self.joiner.named,
+            resolved=self.joiner.seed_endpoints,
+            contacts=self._known_contacts,
+            own_endpoints=self.endpoints,
+            own_addresses=lambda: self.traversal.own_addresses,
+            on_change=self._changed_roads,
+        )
+        """The way over TCP where UDP is blocked."""
+        self.traversal.on_place_changed = self.trunks.moved
 
         broadcast_metrics = BroadcastMetrics(registry)
         self.groups = Groups(
@@ -203,10 +267,11 @@ class Rooms:
                 keys=keys,
                 network=config.network,
                 version=__version__,
-                post=Post(rpc),
+                post=Post(rpc, self.traversal),
                 entries=self.dht,
                 locate=self._locate,
                 endpoints=self.endpoints,
+                introducers=lambda: self.traversal.introducers if rpc.is_client else (),
                 hostname=lambda: identity()[0],
                 tags=lambda: identity()[1],
                 capabilities=handlers.capabilities,
@@ -235,12 +300,26 @@ class Rooms:
                 unix_time=doors.unix_time,
                 random=doors.random,
                 scope=scope,
+                tracer=doors.tracer,
             ),
             config=config.query,
             metrics=QueryMetrics(registry),
             handlers=handlers,
         )
         """Questions and answers."""
+
+    def reconfigure(self, config: Config) -> None:
+        """Hold to other settings from now on, as far as they can be changed while the node runs.
+
+        Raises:
+            InvalidArgument: a bootstrap node is malformed; nothing was changed.
+        """
+        seeds = [parse_seed(text) for text in config.bootstrap]
+        self._config = config
+        self.joiner.set_seeds(seeds)
+        self.handshakes.reconfigure(config.trust)
+        self.traversal.reconfigure(config.relay)
+        self.announcer.look()
 
     async def open(self, peer: PublicKey, port: int) -> Stream:
         """Open a stream to a peer known by its key: what handshakes dial with.
@@ -266,11 +345,16 @@ class Rooms:
         """Return where others are told to find this node, best first."""
         observed = self.socket.rpc.observed.candidates(now=self._loop.time())
         mapped = self.traversal.mapped_endpoint()
+        advertised = self._config.advertise if mapped is None else (*self._config.advertise, mapped)
+        bound = self.socket.local_endpoints
+        if self.trunks.trunk is not None:  # what comes by UDP from outside does not arrive
+            advertised, bound = (), tuple(endpoint for endpoint in bound if self.trunks.is_beside(endpoint))
         return published_endpoints(
-            advertised=self._config.advertise if mapped is None else (*self._config.advertise, mapped),
-            bound=self.socket.local_endpoints,
+            advertised=advertised,
+            bound=bound,
             observed=observed,
             agreement=self._config.net.observed_agreement,
+            is_translated=self.traversal.is_translated(),
         )
 
     def profile(self) -> Profile:
@@ -288,14 +372,59 @@ class Rooms:
             entry_ttl_s=self._config.dht.entry_ttl_s,
         )
 
+    async def _meet_neighbour(self, neighbour: Contact) -> None:
+        """Join through a neighbour on the link; or let two meshes grow together, when it serves one not known here."""
+        if await self.joiner.join_near(neighbour) or self.dht.table.find(neighbour.node_id) is not None:
+            return
+        await self.dht.verify([neighbour])
+        if self.dht.table.find(neighbour.node_id) is not None:
+            await self.dht.bootstrap([neighbour])
+
     def _role_changed(self) -> None:
         self.announcer.look()
         self.traversal.look()
+
+    def _joined(self) -> None:
+        self.dht.publish_soon()
+        self.letters.joined()
+
+    async def _letter_places(self, peer: PublicKey) -> list[Contact]:
+        """Return whom to leave a letter with: servers of the peer, if its record is live, and nodes near its id."""
+        introducers: tuple[Contact, ...] = ()
+        with contextlib.suppress(NotFound):  # it is offline, and its record with it
+            introducers = (await self.reach.peer(did_of(peer))).introducers
+        found = await self.dht.find_node(node_id_of(peer))
+        own = self._keys.public_key
+        return places(peer, introducers=introducers, nearest=found.contacts, without=own)
+
+    def _nearest(self, count: int) -> list[Contact]:
+        """Return so many known nodes, the nearest to this one first."""
+        return self.dht.table.nearest(self._keys.node_id, count)
+
+    def _whereabouts(self, peer: PublicKey) -> Endpoint | None:
+        """Return where a key receives, as a node attached here or a contact that answered."""
+        return self.traversal.attached_endpoint(peer) or self._verified_endpoint(peer)
+
+    def _changed_roads(self) -> None:
+        """Make up for having gone onto a trunk, or off it: peers see this node elsewhere, and may be found only now."""
+        self.traversal.moved()
+        self._scope.start(self._join_again(), name="join-again")
+
+    async def _join_again(self) -> None:
+        await self.joiner.join_once(self.remembered)
+
+    def _known_contacts(self) -> list[Contact]:
+        """Return contacts of this life, then those of an earlier one."""
+        return list(dict.fromkeys([*(known.contact for known in self.dht.contacts()), *self.remembered]))
 
     async def _servers_near(self) -> list[Contact]:
         """Return servers near this node in the key space: others look for it there anyway."""
         found = await self.dht.find_node(self._keys.node_id, limit=self._config.dht.bucket_size)
         return list(found.contacts)
+
+    async def _introducers_of(self, peer: PublicKey) -> tuple[Contact, ...]:
+        """Return the servers through which a peer says that it can be called now."""
+        return (await self.resolver.find(did_of(peer))).introducers
 
     def _strangers(self, count: int) -> list[Contact]:
         """Return so many contacts, chosen at random."""
@@ -317,6 +446,9 @@ class Rooms:
         if verified is not None:
             return Contact(peer, verified)
         found = await self.resolver.find(did_of(peer))
+        road = self.traversal.road(peer, found.introducers) if found.introducers else None
+        if road is not None:
+            return Contact(peer, road)
         return Contact(peer, found.endpoints[0]) if found.endpoints else None
 
     def key_named(self, name: str) -> PublicKey | None:

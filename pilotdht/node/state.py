@@ -1,7 +1,8 @@
 """What a node remembers over a restart besides its key and its trust book: the state file, and that of its groups.
 
 Each is one msgpack list, written whole or not at all. A damaged file is set aside and reported, and the node starts as
-if there were none: what the state file has can be learnt again; a group can be joined again.
+if there were none: what the state file has can be learnt again; a group can be joined again. A file of a later format
+is not damaged: the node does not start with it, and leaves it as it is.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def load_state(path: Path) -> NodeState:
     """Return the state in ``path``, or an empty one when there is none or it is damaged.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it cannot be read, or a later version wrote it.
     """
     values = _load(path, 3)
     if values is None:
@@ -64,7 +65,7 @@ def load_groups(path: Path) -> tuple[object, ...]:
     """Return the memberships in ``path``, unchecked, or none when there are none or the file is damaged.
 
     Raises:
-        ConfigError: it cannot be read.
+        ConfigError: it cannot be read, or a later version wrote it.
     """
     values = _load(path, 2)
     if values is None:
@@ -99,6 +100,12 @@ def _load(path: Path, fields: int) -> list[object] | None:
         if len(data) > MAX_STATE_BYTES:
             raise BadMessage("state_size")
         values = decode_list_untrusted(data)
+        version = values[0] if values else None
+        if type(version) is int and version > STATE_VERSION:  # not damaged: whoever wrote it can read it
+            raise ConfigError(
+                f"{path} has format {version}, and this version knows {STATE_VERSION}",
+                hint="a later version wrote it: start that one, or restore the copy that was made before the upgrade",
+            )
         if len(values) != fields or values[0] != STATE_VERSION:
             raise BadMessage("state_version")
     except BadMessage as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from pilotdht.errors import NodeClosed
 from pilotdht.identity.address import Address
 from pilotdht.node.facts import ConnectionInfo, PeerInfo
 from pilotdht.node.rooms import Rooms
+from pilotdht.traversal.lan.telling import is_same_link
 from pilotdht.tunnel.link import Link
 from pilotdht.wire.endpoint import Endpoint
 
@@ -34,22 +36,39 @@ def live_connections(rooms: Rooms, *, network: int) -> list[ConnectionInfo]:
         ConnectionInfo(
             address=Address.of_public_key(link.peer_key, network=network),
             hostname=rooms.book.entry(link.peer_key).hostname or rooms.reach.hostname_of(link.peer_key),
-            endpoint=endpoint,
-            relay=relay,
+            endpoint=road.endpoint,
+            relay=road.relay,
+            is_lan=road.is_lan,
+            trunk=road.trunk,
             is_outgoing=link.is_dialled,
             is_trusted=rooms.book.is_trusted(link.peer_key),
             rtt_s=link.rtt_s,
+            lost_share=link.connection.lost_share,
             received_bytes=link.bytes_in,
             sent_bytes=link.bytes_out,
             streams=link.stream_count,
             age_s=now - (link.up_at or now),
         )
-        for link, (endpoint, relay) in roads
+        for link, road in roads
     ]
 
 
-def road_of(rooms: Rooms, link: Link, *, network: int) -> tuple[Endpoint, Address | None]:
-    """Return where a link's datagrams go, and the relay that they go through; absent when the road is direct.
+@dataclass(frozen=True, slots=True)
+class RoadInfo:
+    """The road that a link takes."""
+
+    endpoint: Endpoint
+    """Where its datagrams go: the peer's endpoint, or the relay's."""
+    relay: Address | None
+    """The node that relays; absent when the road is direct."""
+    is_lan: bool
+    """Whether it stays on the local network."""
+    trunk: Address | None
+    """The server through whose trunk it goes; absent when it goes over UDP, or through a relay first."""
+
+
+def road_of(rooms: Rooms, link: Link, *, network: int) -> RoadInfo:
+    """Return the road that a link takes.
 
     Raises:
         NodeClosed: the link ended.
@@ -58,4 +77,14 @@ def road_of(rooms: Rooms, link: Link, *, network: int) -> tuple[Endpoint, Addres
         raise NodeClosed("the link ended")
     relay = rooms.traversal.relay_of(link.endpoint)
     address = None if relay is None else Address.of_public_key(relay.public_key, network=network)
-    return rooms.traversal.place_of(link.endpoint), address
+    endpoint = rooms.traversal.place_of(link.endpoint)
+    own = rooms.traversal.local_hosts()
+    is_lan = relay is None and is_same_link(endpoint.host, own=own, networks=rooms.lan.networks)
+    is_on_trunk = relay is None and not is_lan and rooms.trunks.takes(endpoint)
+    return RoadInfo(endpoint, address, is_lan, trunk_server(rooms, network=network) if is_on_trunk else None)
+
+
+def trunk_server(rooms: Rooms, *, network: int) -> Address | None:
+    """Return the server through whose trunk the node reaches the mesh; absent when it does so over UDP."""
+    trunk = rooms.trunks.trunk
+    return None if trunk is None else Address.of_public_key(trunk.server, network=network)

@@ -22,3 +22,5 @@ class WellKnownPort(IntEnum):
     """Publish and subscribe."""
     QUERY = 1003
     """Questions and answers."""
+    METRICS = 1004
+    """Tells trusted peers where this node may be scraped, when it wants to be."""

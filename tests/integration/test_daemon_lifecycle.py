@@ -106,7 +106,7 @@ def test_termination_is_a_clean_stop(agent: Agent) -> None:
 
 def test_bootstrap_is_a_daemon_in_the_foreground(agent: Agent) -> None:
     """It says where it is, and stops at an interrupt."""
-    with agent.beside("bootstrap", "run", "--listen", "127.0.0.1:0") as process:
+    with agent.beside("bootstrap", "run", "--listen", "127.0.0.1:0", "--metrics", "") as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"Daemon running (pid ")
         process.send_signal(signal.SIGINT)

@@ -14,6 +14,7 @@ from pilotdht.daemon.control import Control
 from pilotdht.daemon.handlers import Surroundings
 from pilotdht.daemon.metrics import DaemonMetrics
 from pilotdht.daemon.paths import Paths
+from pilotdht.daemon.shapes import ReloadShape
 from tests.support.fake_node import FakeNode
 
 
@@ -37,10 +38,16 @@ async def fake_daemon(
     node = FakeNode() if node is None else node
     paths = Paths(data_dir=directory, config_file=directory / "config.toml", socket=directory / "run" / "control.sock")
     stopping = asyncio.Event()
+
+    async def reload() -> ReloadShape:
+        return {"changed": ["hostname"], "needs_restart": ["listen"]}
+
     control = Control(
         node,
         config=DaemonConfig() if config is None else config,
-        around=Surroundings(paths=paths, pid=4711, stop=stopping.set, settings={"hostname": "agent-own"}),
+        around=Surroundings(
+            paths=paths, pid=4711, stop=stopping.set, settings={"hostname": "agent-own"}, reload=reload
+        ),
         metrics=DaemonMetrics(node.registry, version="0.1.0"),
     )
     async with control.serve(paths.socket):

@@ -9,14 +9,28 @@ from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
+from pilotdht.config.config import Config
+from pilotdht.dht.watch import LookupWatch
 from pilotdht.errors import NotFound, PilotError, TimedOut
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey, node_id_of
 from pilotdht.identity.keys import KeyPair, did_of
 from pilotdht.names.peer import Peer, Source
-from pilotdht.node.facts import Connection, ConnectionInfo, LookupInfo, Message, NetCheck, NodeInfo, PeerInfo, Trace
+from pilotdht.node.facts import (
+    Connection,
+    ConnectionInfo,
+    LookupInfo,
+    Message,
+    NeighbourInfo,
+    NetCheck,
+    NodeInfo,
+    PeerInfo,
+    Trace,
+    Traffic,
+)
 from pilotdht.traversal.advice import Finding, Severity
 from pilotdht.traversal.behaviour import Filtering, NatBehaviour
+from pilotdht.traversal.relay.use import RelayUse
 from pilotdht.trust.book import TrustEntry
 from pilotdht.trust.standing import Standing
 from pilotdht.trust.states import TrustState
@@ -102,6 +116,8 @@ class FakeNode(FakeGroups):
         self.registry = CollectorRegistry()
         self.hostname = "agent-own"
         self.tags: tuple[str, ...] = ("mcp",)
+        self.watch = LookupWatch()
+        """Lookups as they run."""
         self.failure: PilotError | None = None
         """Raised by every verb that asks the network."""
         self.is_stuck = False
@@ -109,6 +125,8 @@ class FakeNode(FakeGroups):
         self.was_cancelled = asyncio.Event()
         """Set when a stuck verb was cancelled."""
         self.sent: list[tuple[str, bytes, int]] = []
+        self.configured: list[Config] = []
+        """Configurations that were to hold, oldest first."""
         self.inbox: asyncio.Queue[Message] = asyncio.Queue()
         self.names: dict[str, Address] = {}
         self.listening = 0
@@ -119,6 +137,12 @@ class FakeNode(FakeGroups):
         self.entries: dict[str, TrustEntry] = {}
         self.relay: Address | None = None
         """Who relays to the one peer; absent: nobody."""
+
+    def reconfigure(self, config: Config) -> None:
+        """Remember what was to hold."""
+        if self.failure is not None:
+            raise self.failure
+        self.configured.append(config)
 
     async def _ask(self, target: str) -> None:
         if self.is_stuck:
@@ -169,6 +193,9 @@ class FakeNode(FakeGroups):
             port_mapping="silent",
             mapped=None,
             servers=((ALPHA.address, THERE),),
+            lan="on",
+            lan_reason="",
+            neighbours=(NeighbourInfo(address=ALPHA.address, endpoint=THERE, standing="answered"),),
             findings=(
                 Finding(code="cone", severity=Severity.GOOD, sentence="Peers can be met directly."),
                 Finding(
@@ -192,6 +219,7 @@ class FakeNode(FakeGroups):
                 is_outgoing=True,
                 is_trusted=True,
                 rtt_s=RTT_S,
+                lost_share=0.0125,
                 received_bytes=1500,
                 sent_bytes=900,
                 streams=1,
@@ -206,6 +234,30 @@ class FakeNode(FakeGroups):
     def pending(self) -> Sequence[TrustEntry]:
         """Return who asked."""
         return [entry for entry in self.entries.values() if entry.state is TrustState.PENDING_IN]
+
+    def traffic(self) -> Traffic:
+        """Return a fixed amount."""
+        return Traffic(received_bytes=1500, sent_bytes=900, at_s=61.0)
+
+    def relay_use(self) -> RelayUse:
+        """Return fixed facts."""
+        return RelayUse(
+            is_serving=True,
+            is_relay=True,
+            attached=2,
+            max_attached=4096,
+            channels=1,
+            max_channels=4096,
+            forwarded_frames=12,
+            forwarded_bytes=14_000,
+            dropped_frames=3,
+            total_bytes_per_s=25e6,
+            own_channels=0,
+        )
+
+    def lookup_watch(self) -> LookupWatch:
+        """Return the watch that a test puts lookups in."""
+        return self.watch
 
     def dht_stats(self) -> Mapping[str, object]:
         """Return a figure."""
@@ -271,6 +323,7 @@ class FakeNode(FakeGroups):
             relay=None,
             dial_s=0.004,
             rtt_s=RTT_S,
+            peer_nat=NatMapping.ENDPOINT_INDEPENDENT,
         )
 
     async def connect(self, target: str, *, timeout_s: float = 10.0) -> Connection:

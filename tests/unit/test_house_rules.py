@@ -45,6 +45,8 @@ EXAMPLES: list[tuple[Rule, str, str, list[int]]] = [
     (imports_point_left, "pilotdht/net/a.py", "from . import rpc\nfrom pilotdht.wire import codec", []),
     (imports_point_left, "pilotdht/daemon/a.py", "from pilotdht import __version__\nimport pilotdht.node.node", []),
     (imports_point_left, "pilotdht/cli/a.py", "import simulations.clock", [1]),
+    (imports_point_left, "pilotdht/daemon/a.py", "from pilotdht.ui import server", [1]),
+    (imports_point_left, "pilotdht/daemon/__main__.py", "from pilotdht.ui import server", []),
     (imports_point_left, "pilotdht/attic/a.py", "", [1]),
     (libraries_have_one_door, "pilotdht/tunnel/link.py", "from aioquic.quic.connection import QuicConnection", [1]),
     (libraries_have_one_door, "pilotdht/tunnel/quic/a.py", "import aioquic.tls", []),

@@ -100,6 +100,7 @@ def test_who_can_meet_is_what_the_documentation_promises() -> None:
     names = {"full cone": "full_cone", "port-restricted": "port_restricted", "carrier NAT": "cgnat"}
     text = (ROOT / "docs" / "nat.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| \*\*(.+?)\*\* \| (.+?) \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
+    assert ("no UDP", *["over a trunk"] * 3) == rows.pop()  # TCP is not simulated
     groups = [[names.get(name, name) for name in row[0].split(", ")] for row in rows]
     assert [3, 2, 1] == [len(group) for group in groups]
 

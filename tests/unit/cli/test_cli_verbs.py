@@ -236,8 +236,9 @@ def test_traceroute_tells_each_step(run: Run) -> None:
     """Who knew the peer, where it is, and what each step took."""
     lines = run("traceroute", "agent-alpha").stdout.splitlines()
 
-    assert 5 == len(lines)
+    assert 6 == len(lines)
     assert " 1  resolved by name claim · 2.0ms" == lines[1]
+    assert " 5  NAT here: not known · there: one port for all (cone)" == lines[5]
 
 
 def test_trust_goes_from_asking_to_taking_back(run: Run, daemon: FakeDaemon) -> None:

@@ -233,8 +233,9 @@ async def test_client_survives_a_restart_of_the_daemon(tmp_path: Path) -> None:
 ONLY_INSIDE = {"address", "did", "endpoints", "hostname", "public_key", "tags"}
 """What ``info`` tells a client; a node has them as properties."""
 
-ONLY_IN_PROCESS = {"put_back", "abort", "state"}
-"""Verbs that a client does not need: the daemon puts back what it could not hand on, and keeps the state on disk."""
+ONLY_IN_PROCESS = {"put_back", "abort", "state", "reconfigure", "lookup_watch"}
+"""Verbs that a client does not need: the daemon puts back what it could not hand on, keeps the state on disk, reads
+its configuration itself, and shows lookups on its page."""
 
 NOT_OVER_HTTP = {"options", "traceparent"}
 """Parameters of ``dial`` that only a node inside the process takes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -197,5 +198,5 @@ async def test_metrics_are_served_as_text(tmp_path: Path) -> None:
         await channel.get("/v1/info")
         text = await channel.text("/metrics")
 
-    assert 'pilotdht_build_info{version="0.1.0"} 1.0' in text
+    assert re.search(r'^pilotdht_build_info\{python="3[.0-9a-z+]+",version="0.1.0"} 1.0$', text, re.MULTILINE)
     assert 'pilotdht_daemon_requests_total{outcome="ok"} 1.0' in text

@@ -144,7 +144,7 @@ def test_text_log_has_one_line_a_record() -> None:
     """Facts follow the message; a peer's text cannot forge a line."""
     line = TextFormatter().format(record("peer refused", reason="bad\n2026 ERROR forged", rtt_s=0.1))
 
-    assert line.endswith("INFO pilotdht.x: peer refused reason=bad\\n2026 ERROR forged rtt_s=0.1")
+    assert line.endswith('INFO pilotdht.x: peer refused reason="bad\\n2026 ERROR forged" rtt_s=0.1')
     assert "\n" not in line
 
 

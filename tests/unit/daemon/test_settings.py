@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pilotdht.config.config import Config
-from pilotdht.daemon.settings import list_settings, load_config, parse_listen
+from pilotdht.daemon.setting_values import parse_listen
+from pilotdht.daemon.settings import list_settings, load_config
 from pilotdht.errors import ConfigError
 from pilotdht.wire.endpoint import Endpoint
 

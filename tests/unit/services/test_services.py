@@ -34,7 +34,7 @@ async def send(inbox: Inbox, data: bytes) -> None:
 
 def test_ports_have_their_numbers() -> None:
     """The numbers are those that agents know."""
-    assert [7, 80, 444, 1000, 1001, 1002, 1003] == [int(port) for port in WellKnownPort]
+    assert [7, 80, 444, 1000, 1001, 1002, 1003, 1004] == [int(port) for port in WellKnownPort]
 
 
 @pytest.mark.asyncio
