@@ -39,13 +39,13 @@ class ReportShape(TypedDict):
 @click.option("--show", is_flag=True, help="Print all that is in it, and write nothing.")
 @click.pass_context
 def bugreport(context: click.Context, path: Path | None, show: bool) -> None:
-    """Write a report about this node for those who develop pilotdht. Names, addresses and keys are replaced."""
+    """Write a report for those who develop pilotdht. Names, addresses and keys are replaced."""
     from pilotdht.daemon.bugreport import write_report
 
     files = _collect(context)
     out = output(context)
     if show:
-        out.result(files, lambda: out.line("\n".join(f"==> {name} <==\n{text}" for name, text in files.items())))
+        out.result(files, lambda: out.text("\n".join(f"==> {name} <==\n{text}" for name, text in files.items())))
         return
     made_at = time.time()
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(made_at))

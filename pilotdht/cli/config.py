@@ -141,6 +141,8 @@ def _text(value: object, unit: str) -> str:
     """Return a value with its unit."""
     if value is None or value in ("", []):
         return "-"
+    if isinstance(value, bool):
+        return str(value).lower()  # as it is written in the file
     text = ", ".join(str(item) for item in value) if isinstance(value, list) else str(value)
     return f"{text} {unit}".rstrip()
 

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import click
 
 from pilotdht.cli.arguments import HOST, PORT, SECONDS, data_fields, message_data, to_base64
-from pilotdht.cli.output import milliseconds
+from pilotdht.cli.output import Output, milliseconds
 from pilotdht.cli.program import output, verb
 from pilotdht.cli.session import ask, with_daemon
 from pilotdht.client.channel import ControlChannel, ControlPipe
@@ -65,7 +65,7 @@ def connect(context: click.Context, host: str, port: int | None, message: str | 
         }
         answer = cast("AnswerShape", ask(context, "/v1/request", fields))
         shown = {"address": answer["address"], **data_fields(answer["answer_base64"], "answer")}
-        out.result(shown, lambda: _write_answer(base64.b64decode(answer["answer_base64"])))
+        out.result(shown, lambda: _write_answer(out, base64.b64decode(answer["answer_base64"])))
     elif port is not None or _has_piped_data():
         query = urlencode({"target": host, "port": port or STDIO_PORT, "timeout_s": timeout})
         with_daemon(context, lambda channel: _pipe(channel, f"/v1/dial?{query}"))
@@ -76,13 +76,23 @@ def connect(context: click.Context, host: str, port: int | None, message: str | 
         out.result(tunnel, lambda: out.line(text))
 
 
-def _write_answer(data: bytes) -> None:
-    """Print an answer: a text as a line, anything else as it is."""
+def _write_answer(out: Output, data: bytes) -> None:
+    """Print an answer: a text as a line, anything else as it is; a terminal gets neither controls nor bytes."""
     try:
-        is_text = bool(data.decode("utf-8"))
+        text = data.decode("utf-8")
     except UnicodeDecodeError:
-        is_text = False
-    click.echo(data, nl=is_text and not data.endswith(b"\n"))
+        text = ""
+    if not is_terminal():
+        click.echo(data, nl=bool(text) and not text.endswith("\n"))
+    elif text:
+        out.text(text.removesuffix("\n"))
+    elif data:
+        out.note(f"{len(data)} bytes that are no text; redirect standard output to keep them")
+
+
+def is_terminal() -> bool:
+    """Return whether standard output is a terminal, which obeys what it is sent."""
+    return sys.stdout.isatty()
 
 
 def _has_piped_data() -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TypedDict
 
 import click
@@ -10,6 +9,7 @@ import click
 from pilotdht import __version__
 from pilotdht.cli.exits import EXIT_CODES, exit_code
 from pilotdht.cli.program import Verb, output, verb
+from pilotdht.cli.terminal_text import json_text
 from pilotdht.daemon.envelope import error_classes
 
 
@@ -64,7 +64,7 @@ def context(context: click.Context) -> None:
     """Print the whole command line as data. Verbs, arguments, options, JSON keys, exit and error codes, as JSON."""
     data = catalogue(context.find_root())
     out = output(context)
-    out.result(data, lambda: click.echo(json.dumps(data, indent=2, ensure_ascii=False)))
+    out.result(data, lambda: click.echo(json_text(data, indent=2)))
 
 
 def catalogue(root: click.Context) -> CatalogueShape:

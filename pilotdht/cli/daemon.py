@@ -254,10 +254,10 @@ def logs(context: click.Context, follow: bool, lines: int, raw: bool) -> None:
     out = output(context)
     show = str if raw else readable_line
     for line in last_lines(path, lines):
-        out.item({"line": line}, show(line))
+        out.message({"line": line}, text=show(line), indent="")
     if follow:
         for line in follow_lines(path):
-            out.item({"line": line}, show(line))
+            out.message({"line": line}, text=show(line), indent="")
 
 
 for _verb in (start, stop, restart, reload, status, run, logs, install_service, uninstall_service):

@@ -37,7 +37,7 @@ def _show_lookup(out: Output, found: LookupShape) -> None:
         f"{found['hops']} hops · {milliseconds(found['duration_s'])}"
     )
     rows = [(contact["address"], contact["endpoint"], contact["did"]) for contact in found["contacts"]]
-    out.table(("ADDRESS", "ENDPOINT", "IDENTITY"), rows, empty="No node answered.")
+    out.table(("ADDRESS", "ENDPOINT", "IDENTITY"), rows, empty="No node answered.", spare=("IDENTITY",))
 
 
 @verb("get", example="pilotdht dht get agent-alpha", returns=RecordsShape)
@@ -61,7 +61,14 @@ def _text(value: object) -> str:
     """Return a value as one line."""
     if isinstance(value, list):
         return ", ".join(_text(item) for item in value)
-    return json.dumps(value) if isinstance(value, dict) else str(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+
+
+def _told(name: str) -> str:
+    """Return the name of a figure as other verbs tell theirs."""
+    return name.removeprefix("is_").replace("_", " ").capitalize()
 
 
 @verb("stats", example="pilotdht dht stats", returns=StatsShape)
@@ -70,7 +77,7 @@ def stats(context: click.Context) -> None:
     """Print figures of the routing table, the stores and the lookups."""
     figures = cast("dict[str, object]", ask(context, "/v1/dht/stats"))
     out = output(context)
-    out.result(figures, lambda: out.facts([(name, _text(value)) for name, value in figures.items()]))
+    out.result(figures, lambda: out.facts([(_told(name), _text(value)) for name, value in figures.items()]))
 
 
 for _verb in (lookup, get, stats):

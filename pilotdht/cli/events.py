@@ -118,4 +118,4 @@ def _show(out: Output, event: EventShape) -> None:
     text = content.get("data", f"({len(base64.b64decode(event['data_base64']))} bytes that are no text)")
     data = {**{key: value for key, value in event.items() if key != "data_base64"}, **content}
     sender = event["hostname"] or event["address"]
-    out.item(data, out.styled(event["topic"], fg="cyan"), " ", out.styled(sender, bold=True), f": {text}")
+    out.message(data, out.styled(event["topic"], fg="cyan"), " ", out.styled(sender, bold=True), ": ", text=str(text))

@@ -13,20 +13,29 @@ import h11
 from pilotdht.cli.program import option
 from pilotdht.daemon.paths import check_socket_directory, find_paths
 from pilotdht.errors import PilotError
+from pilotdht.identity.names import is_hostname
 
 LIMIT_S = 0.2
 
 
 def known_hostnames(context: click.Context) -> list[str]:
-    """Return the names the daemon knows without asking the network; none when it does not answer in time."""
+    """Return the names the daemon knows without asking the network; none when it does not answer in time.
+
+    Whatever could not be typed is left out: shells act on what completes a word.
+    """
     names = _told(context, "/v1/hostnames").get("hostnames")
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+    return [name for name in names if isinstance(name, str) and is_typed(name)] if isinstance(names, list) else []
 
 
 def known_groups(context: click.Context) -> list[str]:
     """Return the names of the groups that the node is in; none when the daemon does not answer in time."""
     groups = _told(context, "/v1/groups").get("groups")
-    return [str(group["name"]) for group in groups] if isinstance(groups, list) else []
+    return [name for group in groups if is_typed(name := str(group["name"]))] if isinstance(groups, list) else []
+
+
+def is_typed(name: str) -> bool:
+    """Return whether a name is one that a shell takes as it is: those that nodes accept are, with their dots."""
+    return all(is_hostname(part) for part in name.split("."))
 
 
 def _told(context: click.Context, path: str) -> dict[str, object]:

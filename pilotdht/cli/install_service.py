@@ -124,7 +124,7 @@ def _show_installed(out: Output, data: ServiceFileShape) -> None:
     else:
         out.line(f"Would write {data['path']}:")
         out.line("")
-        out.line(data["content"])
+        out.text(data["content"])
     if data["commands"]:
         out.line("Run:" if data["is_done"] else "Would run:")
     for command in data["commands"]:

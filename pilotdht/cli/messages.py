@@ -85,4 +85,4 @@ def show_message(out: Output, message: MessageShape) -> None:
     text = content.get("data", f"({size_bytes} bytes that are no text)")
     data = {**{key: value for key, value in message.items() if key != "data_base64"}, **content}
     sender = message["hostname"] or message["address"]
-    out.item(data, out.styled(sender, bold=True), f": {text}")
+    out.message(data, out.styled(sender, bold=True), ": ", text=str(text))

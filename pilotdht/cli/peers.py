@@ -7,10 +7,19 @@ from typing import cast
 import click
 
 from pilotdht.cli.arguments import HOST
-from pilotdht.cli.output import duration, milliseconds, size
+from pilotdht.cli.output import ABSENT, duration, milliseconds, size
 from pilotdht.cli.program import output, verb
 from pilotdht.cli.session import ask
 from pilotdht.daemon.shapes import ConnectionsShape, ContactsShape, DisconnectedShape
+
+CONNECTION_COLUMNS = (
+    *("ADDRESS", "HOSTNAME", "ENDPOINT", "ROAD", "WAY", "TRUSTED"),
+    *("RTT", "LOST", "RECEIVED", "SENT", "STREAMS", "AGE"),
+)
+"""What ``connections`` tells of each tunnel."""
+
+SPARE_COLUMNS = ("STREAMS", "ENDPOINT", "WAY", "AGE", "LOST")
+"""Those that a narrow terminal can do without: whom, how good and how much is asked for first."""
 
 
 @verb("peers", example="pilotdht peers", returns=ContactsShape)
@@ -41,7 +50,7 @@ def connections(context: click.Context) -> None:
     rows = [
         (
             entry["address"],
-            entry["hostname"],
+            entry["hostname"] or ABSENT,
             f"via {entry['endpoint']}" if entry["relay"] else entry["endpoint"],
             entry["road"],
             "out" if entry["is_outgoing"] else "in",
@@ -55,12 +64,12 @@ def connections(context: click.Context) -> None:
         )
         for entry in entries
     ]
-    columns = (
-        *("ADDRESS", "HOSTNAME", "ENDPOINT", "ROAD", "WAY", "TRUSTED"),
-        *("RTT", "LOST", "RECEIVED", "SENT", "STREAMS", "AGE"),
-    )
     out = output(context)
-    out.result({"connections": entries}, lambda: out.table(columns, rows, empty="No tunnels."))
+
+    def show() -> None:
+        out.table(CONNECTION_COLUMNS, rows, empty="No tunnels.", spare=SPARE_COLUMNS)
+
+    out.result({"connections": entries}, show)
 
 
 @verb("disconnect", example="pilotdht disconnect agent-alpha", returns=DisconnectedShape)

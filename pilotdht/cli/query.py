@@ -148,7 +148,7 @@ def _stream(context: click.Context, out: Output, fields: dict[str, object]) -> N
 
 
 def _show(out: Output, answer: QueryAnswerShape) -> None:
-    out.line(answer["answer"].removesuffix("\n"))
+    out.text(answer["answer"].removesuffix("\n"))
     _provenance(out, answer)
     if answer["explanation"]:
         _explain(out, answer["explanation"], is_remark=True)

@@ -26,7 +26,7 @@ class OpenedPageShape(TypedDict):
 @click.option("--print", "is_printed", is_flag=True, help="Print the link instead of opening a browser.")
 @click.pass_context
 def ui(context: click.Context, is_printed: bool) -> None:
-    """Open the status page: peers, tunnels, groups, lookups, trust. The link logs one browser in, once."""
+    """Open the status page of this node. The link logs one browser in, once."""
     page = cast("PageShape", ask(context, "/v1/ui", {}))
     out = output(context)
     is_opened = not is_printed and not out.is_json and _has_screen() and _open(page["url"])

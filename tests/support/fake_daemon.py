@@ -55,7 +55,7 @@ async def fake_daemon(
 
 
 @contextmanager
-def fake_daemon_in_thread(directory: Path) -> Iterator[FakeDaemon]:
+def fake_daemon_in_thread(directory: Path, *, node: FakeNode | None = None) -> Iterator[FakeDaemon]:
     """Serve a fake node beside the test, which may then run commands that have a loop of their own."""
     started = threading.Event()
     ended: list[asyncio.Event] = []
@@ -63,7 +63,7 @@ def fake_daemon_in_thread(directory: Path) -> Iterator[FakeDaemon]:
     loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve() -> None:
-        async with fake_daemon(directory) as daemon:
+        async with fake_daemon(directory, node=node) as daemon:
             end = asyncio.Event()
             loops.append(asyncio.get_running_loop())
             ended.append(end)

@@ -18,7 +18,8 @@ from pilotdht.cli.arguments import SECONDS
 from pilotdht.cli.context import catalogue
 from pilotdht.cli.exits import EXIT_CODES, exit_code
 from pilotdht.cli.hostnames import known_hostnames
-from pilotdht.cli.output import Output, duration, milliseconds, printable, size
+from pilotdht.cli.output import Output, duration, milliseconds, size
+from pilotdht.cli.peers import CONNECTION_COLUMNS, SPARE_COLUMNS
 from pilotdht.cli.program import COMMANDS, Verb, program
 from pilotdht.daemon.envelope import error_classes
 from tests.support.fake_daemon import fake_daemon_in_thread
@@ -347,6 +348,37 @@ def test_table_at_a_terminal_fits_and_cuts_nothing(
     assert 20 == "".join(lines).count("x")
 
 
-def test_control_characters_are_made_visible() -> None:
-    """What a peer sends cannot drive the terminal."""
-    assert "a\\x1b[2J\\x9b1m\nb" == printable("a\x1b[2J\x9b1m\nb")
+@pytest.mark.parametrize(
+    ("columns", "left_out"),
+    [
+        (140, ()),
+        (100, ("STREAMS", "ENDPOINT")),
+        (80, ("STREAMS", "ENDPOINT", "WAY", "AGE")),
+    ],
+)
+def test_connections_fit_a_terminal_without_folding(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, left_out: tuple[str, ...]
+) -> None:
+    """A tunnel is a line; the columns for which there is no room are named on standard error."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    cells = ("0:EFE4.7CE4.477C", "edge-laptop", "127.0.0.1:48352", "direct", "out", "yes")
+    more = ("38ms", "0.0%", "302.5 KB", "900 B", "0", "3h 5m")
+    Output(is_json=False, color="never").table(
+        CONNECTION_COLUMNS, [(*cells, *more), (*cells, *more)], empty="", spare=SPARE_COLUMNS
+    )
+    printed = capsys.readouterr()
+    head, *lines = [line for line in click.unstyle(printed.out).splitlines() if line.strip(" ─")]
+
+    assert [name for name in CONNECTION_COLUMNS if name not in left_out] == head.split()
+    assert 2 == sum("edge-laptop" in line and "302.5 KB" in line for line in lines) == len(lines)
+    assert max(map(len, lines)) <= columns
+    told = f"{', '.join(left_out)} left out: {columns} columns are too few; --json has everything\n" if left_out else ""
+    assert told == printed.err
+
+
+def test_columns_are_left_out_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """A pipe gets them all."""
+    Output(is_json=False, color="never").table(("A", "B"), [("x" * 300, "y")], empty="", spare=("A", "B"))
+
+    assert ("A" + " " * 301 + "B", "") == (capsys.readouterr().out.splitlines()[0], "")

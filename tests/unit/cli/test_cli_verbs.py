@@ -259,7 +259,7 @@ def test_dht_verbs_print_what_was_found(run: Run) -> None:
     """Lookup, records and figures."""
     assert "1 closest nodes · 3 requests · 2 hops" in run("dht", "lookup", "agent-alpha").stdout
     assert "tags: finance\n" in run("dht", "get", "agent-alpha").stdout
-    assert "records: 3\n" in run("dht", "stats").stdout
+    assert "Records: 3\n" in run("dht", "stats").stdout
 
 
 def test_daemon_status_tells_by_exit_code(run: Run, tmp_path: Path) -> None:
