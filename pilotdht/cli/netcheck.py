@@ -58,5 +58,6 @@ def _described(nat: NatShape) -> str:
     """Return a NAT in a line; empty when nobody has seen this node over that family."""
     if not nat["samples"]:
         return ""
-    seen = nat["public"] or nat["public_host"] or "at several places"
-    return f"mapping {nat['mapping']}, filtering {nat['filtering']}, seen at {seen} by {nat['prefixes']} networks"
+    seen = nat["public"] or nat["public_host"] or "several places"
+    networks = "1 network" if nat["prefixes"] == 1 else f"{nat['prefixes']} networks"
+    return f"mapping {nat['mapping']}, filtering {nat['filtering']}, seen at {seen} by {networks}"

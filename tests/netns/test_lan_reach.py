@@ -129,7 +129,8 @@ async def test_two_daemons_on_one_link_find_each_other_without_bootstrap(
         async with agents[0].channel() as channel:
             check = cast("dict[str, Any]", await channel.get("/v1/netcheck"))
         (neighbour,) = check["neighbours"]
-        assert ("on", answer["address"], "answered") == (check["lan"], neighbour["address"], neighbour["standing"])
+        assert ("on", answer["address"]) == (check["lan"], neighbour["address"])
+        assert neighbour["standing"] in ("answered", "heard")  # heard alone: the other one has asked first
 
 
 @needs_zeroconf
