@@ -50,7 +50,7 @@ class PlacedVerb:
 
 def page() -> str:
     """Return the page."""
-    root = click.Context(program, info_name="pilotdht")
+    root = _root()
     shapes: dict[str, type] = {}
     parts = [_HEAD, "\n## Options of every verb\n\n", _options(_global_options(root))]
     for heading, names in SECTIONS.items():
@@ -188,5 +188,10 @@ def _global_options(root: click.Context) -> list[click.Option]:
     return [one for one in program.get_params(root) if isinstance(one, click.Option) and one.name != "version"]
 
 
+def _root() -> click.Context:
+    """Return the context of the program itself, with its own settings: a help option is made for the first that asks."""
+    return click.Context(program, info_name="pilotdht", **program.context_settings)
+
+
 def _global_names() -> set[str]:
-    return {str(one.name) for one in _global_options(click.Context(program, info_name="pilotdht"))}
+    return {str(one.name) for one in _global_options(_root())}

@@ -128,6 +128,10 @@ async def test_two_daemons_on_one_link_find_each_other_without_bootstrap(
         assert took_s < 10.0
         async with agents[0].channel() as channel:
             check = cast("dict[str, Any]", await channel.get("/v1/netcheck"))
+            while not check["neighbours"]:  # the other one may have heard this one before it was heard itself
+                assert time.monotonic() - began < WAIT_S, "the other one was never heard"
+                await asyncio.sleep(0.1)
+                check = cast("dict[str, Any]", await channel.get("/v1/netcheck"))
         (neighbour,) = check["neighbours"]
         assert ("on", answer["address"]) == (check["lan"], neighbour["address"])
         assert neighbour["standing"] in ("answered", "heard")  # heard alone: the other one has asked first
