@@ -189,7 +189,7 @@ def _global_options(root: click.Context) -> list[click.Option]:
 
 
 def _root() -> click.Context:
-    """Return the context of the program itself, with its own settings: a help option is made for the first that asks."""
+    """Return the context of the program itself, with its settings: a help option is made for whoever asks first."""
     return click.Context(program, info_name="pilotdht", **program.context_settings)
 
 
