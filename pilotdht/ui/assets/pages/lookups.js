@@ -20,12 +20,16 @@ export function view(state, deeds) {
   ];
 }
 
+function wish(typed) {
+  const text = (typed ?? "").trim();
+  if (!text.startsWith("#")) return { text, deed: "find", fields: { target: text } };
+  return { text, deed: "find-tag", fields: { tag: text.slice(1) } };
+}
+
 function form(state, deeds) {
-  const text = (state.form.target ?? "").trim();
-  const isTag = text.startsWith("#");
-  const deed = isTag ? "find-tag" : "find";
-  const fields = isTag ? { tag: text.slice(1) } : { target: text };
-  const told = (data) => (isTag ? `${plural(data.peers.length, "peer")} found with that tag.` : `Found ${data.hostname || data.address} at ${data.endpoints[0] ?? "no endpoint"}.`);
+  const { deed, fields } = wish(state.form.target);
+  const found = (data) => `Found ${data.hostname || data.address} at ${data.endpoints[0] ?? "no endpoint"}.`;
+  const tagged = (data) => `${plural(data.peers.length, "peer")} found with that tag.`;
   return h(
     "form",
     {
@@ -33,11 +37,12 @@ function form(state, deeds) {
       role: "search",
       onsubmit: (event) => {
         event.preventDefault();
-        if (text) deeds.act(deed, fields, told);
+        const now = wish(event.target.elements[0].value); // what stands there: it may be newer than what was drawn
+        if (now.text) deeds.act(now.deed, now.fields, now.deed === "find" ? found : tagged);
       },
     },
     h("input", { type: "search", placeholder: "Hostname, address or #tag", "aria-label": "Look up a hostname, address or #tag", maxlength: 256, value: state.form.target ?? "", oninput: (event) => deeds.set({ target: event.target.value }) }),
-    h("button", { type: "submit", class: "primary", disabled: !text || deeds.isBusy(deed, fields) }, icon("lookups"), h("span", {}, deeds.isBusy(deed, fields) ? "Looking…" : "Look up")),
+    h("button", { type: "submit", class: "primary", disabled: deeds.isBusy(deed, fields) }, icon("lookups"), h("span", {}, deeds.isBusy(deed, fields) ? "Looking…" : "Look up")),
   );
 }
 
