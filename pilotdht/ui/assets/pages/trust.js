@@ -53,7 +53,8 @@ function ask(one, state, deeds) {
             class: "ask-acts",
             onsubmit: async (event) => {
               event.preventDefault();
-              if (await deeds.act("reject", rejecting, () => `${name} was rejected.`)) deeds.set({ rejecting: null, reason: "" });
+              const now = { target: one.did, reason: event.target.elements[0].value }; // it may be newer than what was drawn
+              if (await deeds.act("reject", now, () => `${name} was rejected.`)) deeds.set({ rejecting: null, reason: "" });
             },
           },
           h("input", { type: "text", "aria-label": `Reason for rejecting ${name}`, placeholder: "Reason, if you like", maxlength: MOST_REASON, value: reason, focus: true, oninput: (event) => deeds.set({ reason: event.target.value }) }),
@@ -82,12 +83,15 @@ function request(state, deeds) {
         class: "toolbar inside",
         onsubmit: async (event) => {
           event.preventDefault();
-          if (target && (await deeds.act("handshake", fields, (data) => (data.state === "trusted" ? `${target} trusts you, and you trust it.` : `${target} was asked, and has to approve.`)))) deeds.set({ target: "", why: "" });
+          const [whom, why] = event.target.elements; // what stands there: it may be newer than what was drawn
+          const asked = whom.value.trim();
+          const told = (data) => (data.state === "trusted" ? `${asked} trusts you, and you trust it.` : `${asked} was asked, and has to approve.`);
+          if (asked && (await deeds.act("handshake", { target: asked, reason: why.value }, told))) deeds.set({ target: "", why: "" });
         },
       },
       h("input", { type: "text", "aria-label": "Whom to ask: hostname, address or did:key", placeholder: "Hostname, address or did:key", maxlength: 256, value: state.form.target ?? "", oninput: (event) => deeds.set({ target: event.target.value }) }),
       h("input", { type: "text", class: "grows", "aria-label": "Why", placeholder: "Why, in a few words", maxlength: MOST_REASON, value: state.form.why ?? "", oninput: (event) => deeds.set({ why: event.target.value }) }),
-      h("button", { type: "submit", disabled: !target || isBusy }, isBusy ? "Asking…" : "Ask"),
+      h("button", { type: "submit", disabled: isBusy }, isBusy ? "Asking…" : "Ask"),
     ),
   );
 }
