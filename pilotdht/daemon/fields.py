@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import difflib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -153,6 +152,8 @@ class Fields:
         """
         for name in self._values:
             if name not in self._known:
+                import difflib  # some 100 KiB, for mistakes alone
+
                 near = difflib.get_close_matches(name, self._known, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"known fields: {', '.join(self._known) or 'none'}"
                 raise InvalidArgument(f"unknown field {name[:80]!r}", hint=hint)

@@ -6,7 +6,6 @@ Whatever is wrong with one is told by its name.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -54,6 +53,8 @@ def value_of(config: Config, known: Known) -> object:
 
 def nearest(name: str, known: Mapping[str, object]) -> str:
     """Return a hint towards the nearest known name."""
+    import difflib  # some 100 KiB, for mistakes alone
+
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"did you mean {near[0]!r}?" if near else "run 'pilotdht config show' for all settings"
 

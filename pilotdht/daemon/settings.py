@@ -8,7 +8,6 @@ nearest known one.
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -238,6 +237,8 @@ def _named(known: Mapping[str, Known], by_variable: Mapping[str, str], variable:
 
 def _read_file(path: Path) -> dict[str, object]:
     """Return the names and values of a TOML file, tables flattened."""
+    import tomllib  # many a node has no file
+
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)

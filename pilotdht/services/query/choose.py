@@ -26,7 +26,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
-from statistics import median
 
 from pilotdht.config.query import QueryConfig
 from pilotdht.identity.ids import PublicKey
@@ -150,6 +149,8 @@ def _score(candidate: Candidate, guesses: _Guesses) -> float:
 
 
 def _guesses(candidates: Sequence[Candidate], config: QueryConfig) -> _Guesses:
+    from statistics import median  # with its fractions and decimals half a megabyte, for those who ask
+
     rtts = [one.rtt_s for one in candidates if one.rtt_s is not None]
     works = [one.work_s for one in candidates if one.work_s is not None]
     loads = [one.load / 100 for one in candidates if one.load is not None]
