@@ -1,13 +1,11 @@
-"""Texts that somebody else chose, made harmless for a log, a terminal and whoever reads them. Pure.
+"""Texts that somebody else chose, made harmless for a log and whoever reads it. Pure.
 
-Escape sequences drive terminals, line ends forge lines, marks of direction show a line in another order than it has,
-and what is invisible hides. All of them are written as escapes that can be read. What is too long is cut, and told.
-
-Source: Unicode Technical Report 36, "Unicode Security Considerations"; CWE-117, improper neutralization for logs;
-CVE-2021-42574, about marks of direction.
+Whatever is not seen as it is becomes an escape that can be read. What is too long is cut, and told.
 """
 
 from __future__ import annotations
+
+from pilotdht.visible import visible
 
 MAX_VALUE_CHARS = 500
 """Longest value of a field: the longest honest ones are paths and a library's words about an error."""
@@ -18,18 +16,15 @@ MAX_MESSAGE_CHARS = 1000
 MAX_TRACE_CHARS = 16_000
 """Longest traceback: deep ones have a hundred lines; an error's own text may be as long as what a peer sent."""
 
-_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\\": "\\\\"}
 _NEEDS_QUOTES = frozenset(' ="\\')
 
 
 def harmless(text: str, *, most_chars: int = MAX_VALUE_CHARS) -> str:
     """Return ``text`` on one line, without anything that is not seen as it is, and cut after ``most_chars``.
 
-    Letters of every script stay as they are. Control characters, marks of direction, invisible and unassigned
-    characters, lone surrogates and line separators become escapes; a backslash is doubled, so that escapes are ours.
+    A backslash is doubled, so that all escapes are ours.
     """
-    cut = text[:most_chars]
-    shown = cut if cut.isprintable() and "\\" not in cut else "".join(map(_shown, cut))
+    shown = visible(text[:most_chars], escaped="\\")
     return shown if len(text) <= most_chars else f"{shown}…(+{len(text) - most_chars} characters)"
 
 
@@ -53,21 +48,4 @@ def harmless_trace(text: str, *, most_chars: int = MAX_TRACE_CHARS) -> str:
     if len(text) > most_chars:
         half = most_chars // 2
         text = f"{text[:half]}\n…({len(text) - 2 * half} characters left out)\n{text[-half:]}"
-    return "\n".join("  | " + _line(line) for line in text.split("\n"))
-
-
-def _line(line: str) -> str:
-    return line if line.isprintable() else "".join(_shown(one) if one != "\\" else one for one in line)
-
-
-def _shown(character: str) -> str:
-    """Return one character, or its escape."""
-    short = _SHORT.get(character)
-    if short is not None:
-        return short
-    if character.isprintable():
-        return character
-    number = ord(character)
-    if number < 0x100:
-        return f"\\x{number:02x}"
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+    return "\n".join("  | " + visible(line) for line in text.split("\n"))

@@ -11,13 +11,13 @@ Source: Prometheus, "Writing HTTP service discovery" (the JSON of the answer).
 from __future__ import annotations
 
 import json
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pilotdht.config.daemon import DaemonConfig
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import PublicKey
+from pilotdht.visible import masked
 from pilotdht.wire.endpoint import Endpoint
 
 OFFER_BYTES = 64
@@ -58,8 +58,7 @@ def parse_offer_untrusted(data: bytes) -> int:
 
 def safe_label(text: str) -> str:
     """Return a text of somebody else as the value of a label: short, printable, without controls and directions."""
-    kept = (one if unicodedata.category(one)[0] not in "CZ" else "?" for one in text[:MAX_LABEL_CHARS])
-    return "".join(kept)
+    return masked(text[:MAX_LABEL_CHARS]).replace(" ", "?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import NoReturn, cast
 
 from pilotdht.errors import BadMessage, InvalidArgument
+from pilotdht.visible import masked
 
 MAX_DEPTH = 64
 """Deepest nesting of JSON: deeper than any schema, and far from the parser's own end."""
@@ -80,7 +81,7 @@ class Content:
     def preview(self, most_chars: int = 40) -> str:
         """Return the beginning, on one line, fit for a terminal."""
         line = " ".join(self.text[: 4 * most_chars].split())
-        shown = "".join(character if character.isprintable() else "?" for character in line)
+        shown = masked(line)
         return shown if len(shown) <= most_chars else shown[: most_chars - 1] + "…"
 
 

@@ -34,6 +34,7 @@ from pilotdht.services.query.signed import (
     SharedAnswer,
     shared_untrusted,
 )
+from pilotdht.visible import masked
 from pilotdht.wire.codec import (
     bytes_untrusted,
     decode_list_untrusted,
@@ -313,7 +314,7 @@ def kept_untrusted(body: bytes) -> Kept:
 def printable(text: str) -> str:
     """Return ``text`` on one line, fit for a terminal and for :class:`Failed`."""
     line = " ".join(text[: 2 * MAX_REASON_CHARS].split())
-    return "".join(character if character.isprintable() else "?" for character in line)[:MAX_REASON_CHARS]
+    return masked(line)[:MAX_REASON_CHARS]
 
 
 def _framed(values: list[object]) -> bytes:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pilotdht.cli.hostnames import is_typed
 from pilotdht.cli.output import Output, show_error
 from pilotdht.cli.program import program
-from pilotdht.cli.terminal_text import MAX_MARKS, MOST_CHARS, json_text, many_lines, one_line, short_line
+from pilotdht.cli.terminal_text import MOST_CHARS, json_text, many_lines, one_line, short_line
 from pilotdht.errors import Ambiguous, NotTrusted, PilotError
 from pilotdht.gossip.values import GroupInfo
 from pilotdht.identity.address import Address
@@ -26,6 +26,7 @@ from pilotdht.services.query.values import Answer, Explanation
 from pilotdht.traversal.advice import Finding, Severity
 from pilotdht.trust.book import TrustEntry
 from pilotdht.trust.states import TrustState
+from pilotdht.visible import MAX_MARKS
 from tests.support.fake_daemon import fake_daemon_in_thread
 from tests.support.fake_groups import FakeGroup, event, member
 from tests.support.fake_node import ALPHA, FakeNode, message
