@@ -4,28 +4,24 @@ Processor time of whole processes, in many short rounds of all kinds in turn, as
 rounds, and of the ratios within a turn. Both ends of a lookup and of a stream are in the process, and so is what the
 nodes do by themselves meanwhile, the same for all kinds.
 
-*Off* is compared with the same nodes in the same process, running the same functions without the statements that
-call the tracer: the source of the modules is read, each ``with tracer.span(…)`` becomes its body, ``span.set(…)`` goes,
-``traceparent()`` becomes ``None``, and the compiled bodies take turns with those that are shipped. *On* is a second
-mesh whose spans are recorded, batched and encoded as OTLP, and then thrown away instead of sent. *Scraped* is a daemon
-of its own whose ``/metrics`` is read each second over its control socket, against the same daemon left alone.
+*Off* is compared with the same nodes in the same process running the same functions without the statements that call
+the tracer, or count for a metric; see :mod:`scripts.benchmarks.bare_code`. *On* is a second mesh whose spans are
+recorded, batched and encoded as OTLP, and then thrown away instead of sent. *Scraped* is a daemon of its own whose
+``/metrics`` is read each second over its control socket, against the same daemon left alone.
 """
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import contextlib
 import gc
-import importlib
-import inspect
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
 
 from pilotdht.client.channel import ControlChannel
 from pilotdht.config.config import Config
@@ -36,123 +32,38 @@ from pilotdht.node.node import Node
 from pilotdht.services.ports import WellKnownPort
 from pilotdht.tracing.spans import OFF, Tracer
 from pilotdht.wire.endpoint import Endpoint
+from scripts.benchmarks.bare_code import Body, MetricsRemover, TracerRemover, bodies_without, worn
 from scripts.benchmarks.report import Row, better
 from scripts.picture_mesh import Agent
 
 TRACED = ("pilotdht.dht.search", "pilotdht.node.reach", "pilotdht.tunnel.tunnels")
 """Modules whose tracer is called by lookups and streams."""
 
+COUNTING = ("pilotdht.net.", "pilotdht.dht.", "pilotdht.tunnel.", "pilotdht.names.", "pilotdht.node.")
+"""Rooms whose metrics lookups and tunnels count."""
+
 NODES = 8
-LOOKUPS = 60
-STREAMS = 100
-"""Operations of a round: about 50 ms of processor time each."""
+LOOKUPS = 30
+STREAMS = 50
+"""Operations of a round: about 40 ms of processor time each. Rounds are short and many: what disturbs a shared machine
+lasts longer, so it is in all rounds of a turn."""
+
+CHUNKS = 16
+"""Written and read back in a round, one after the other, through one stream."""
+
+WARM_UP_TURNS = 2
+"""Not counted."""
 
 BYTES = b"x" * 256
+CHUNK = b"x" * 65536
 
 SPANS = 20_000
 
 
 def rows(quick: bool) -> Sequence[Row]:
     """Return the figures."""
-    pairs, windows, window_s = (8, 4, 2.0) if quick else (60, 12, 5.0)
-    return [*asyncio.run(_tracing(pairs)), *_scraping(windows, window_s)]
-
-
-class _Bare(ast.NodeTransformer):
-    """Takes the calls of a tracer out of a module."""
-
-    def __init__(self) -> None:
-        self.removed = 0
-        self._names: set[str] = set()
-
-    def visit_With(self, node: ast.With) -> ast.AST | list[ast.stmt]:
-        """Leave the body of a span alone."""
-        spans = [item for item in node.items if _is_tracer_call(item.context_expr, "span")]
-        self._names |= {item.optional_vars.id for item in spans if isinstance(item.optional_vars, ast.Name)}
-        self.generic_visit(node)
-        if not spans:
-            return node
-        self.removed += len(spans)
-        node.items = [item for item in node.items if item not in spans]
-        return node if node.items else node.body
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """Take out what is said of a span."""
-        call = node.value
-        if (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Attribute)
-            and call.func.attr == "set"
-            and isinstance(call.func.value, ast.Name)
-            and call.func.value.id in self._names
-        ):
-            self.removed += 1
-            return None
-        return self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Take out the question for the current span."""
-        if _is_tracer_call(node, "traceparent"):
-            self.removed += 1
-            return ast.copy_location(ast.Constant(None), node)
-        return self.generic_visit(node)
-
-
-def _is_tracer_call(node: ast.expr, method: str) -> bool:
-    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method):
-        return False
-    owner = node.func.value
-    return isinstance(owner, ast.Attribute) and owner.attr in ("_tracer", "tracer")
-
-
-@dataclass(frozen=True, slots=True)
-class _Body:
-    """A function that calls the tracer, as it is shipped and without the calls."""
-
-    function: FunctionType
-    shipped: CodeType
-    bare: CodeType
-
-
-def _bodies() -> list[_Body]:
-    """Return every function of the traced modules that differs without the tracer."""
-    found: list[_Body] = []
-    for name in TRACED:
-        module = importlib.import_module(name)
-        source = inspect.getsource(module)
-        remover = _Bare()
-        bare_tree = ast.fix_missing_locations(remover.visit(ast.parse(source)))
-        if not remover.removed:
-            raise RuntimeError(f"{name} calls no tracer: this measures nothing")
-        bare = dict(_functions(compile(bare_tree, module.__file__ or name, "exec", dont_inherit=True)))
-        for function in _live(module):
-            before, after = function.__code__, bare[function.__code__.co_qualname]
-            if before.co_code != after.co_code:
-                found.append(_Body(function, before, after))
-    return found
-
-
-def _functions(code: CodeType) -> Iterator[tuple[str, CodeType]]:
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield constant.co_qualname, constant
-            yield from _functions(constant)
-
-
-def _live(module: ModuleType) -> Iterator[FunctionType]:
-    """Return the functions and methods that a module defines."""
-    for owner in (module, *(one for one in vars(module).values() if inspect.isclass(one))):
-        if owner is not module and owner.__module__ != module.__name__:
-            continue
-        for one in vars(owner).values():
-            plain = inspect.unwrap(one.__func__ if isinstance(one, (classmethod, staticmethod)) else one)
-            if isinstance(plain, FunctionType) and plain.__code__.co_filename == module.__file__:
-                yield plain
-
-
-def _wear(bodies: Sequence[_Body], *, is_bare: bool) -> None:
-    for body in bodies:
-        body.function.__code__ = body.bare if is_bare else body.shipped
+    turns, windows, window_s = (32, 4, 2.0) if quick else (240, 12, 5.0)
+    return [*asyncio.run(_watched(turns)), *_scraping(windows, window_s)]
 
 
 def _recording() -> Tracer:
@@ -208,6 +119,13 @@ async def _streams(nodes: Sequence[Node]) -> None:
             await stream.read_exactly(len(BYTES))
 
 
+async def _bulk(nodes: Sequence[Node]) -> None:
+    async with await nodes[0].dial(nodes[1].did, WellKnownPort.ECHO) as stream:
+        for _ in range(CHUNKS):
+            await stream.write(CHUNK)
+            await stream.read_exactly(len(CHUNK))
+
+
 async def _cpu_s(work: Callable[[Sequence[Node]], Awaitable[None]], nodes: Sequence[Node]) -> float:
     gc.collect()  # of what the round before left behind
     begun = time.process_time()
@@ -215,29 +133,59 @@ async def _cpu_s(work: Callable[[Sequence[Node]], Awaitable[None]], nodes: Seque
     return time.process_time() - begun
 
 
-async def _tracing(pairs: int) -> list[Row]:
-    bodies = _bodies()
-    names = ", ".join(body.shipped.co_qualname for body in bodies)
+async def _watched(turns: int) -> list[Row]:
+    """Return what lookups, streams and bulk cost with metrics and tracing, and without."""
+    untraced = bodies_without(TRACED, TracerRemover)
+    uncounted = bodies_without(_counting_modules(), MetricsRemover)
+    names = ", ".join(body.shipped.co_qualname for body in untraced)
     shown = [_span_row(names)]
     async with _mesh(OFF) as plain, _mesh(_recording()) as traced:
+        kinds = {
+            "shipped": _Kind(plain, ()),
+            "no tracer": _Kind(plain, untraced),
+            "no metrics": _Kind(plain, uncounted),
+            "traced": _Kind(traced, ()),
+        }
         gc.collect()
         gc.freeze()
         for name, work, count in (("lookup", _lookups, LOOKUPS), ("stream", _streams, STREAMS)):
-            times: dict[str, list[float]] = {"off": [], "bare": [], "on": []}
-            kinds = ["off", "bare", "on"]
-            for turn in range(pairs + 2):
-                for kind in kinds if turn % 2 else reversed(kinds):  # who comes first has no advantage
-                    _wear(bodies, is_bare=kind == "bare")
-                    try:
-                        spent = await _cpu_s(work, traced if kind == "on" else plain)
-                    finally:
-                        _wear(bodies, is_bare=False)
-                    if turn >= 2:
-                        times[kind].append(1e6 * spent / count)
-            shown.append(_compared(f"{name}, tracing off", times["off"], "no tracer in the code", times["bare"]))
-            shown.append(_compared(f"{name}, tracing on", times["on"], "tracing off", times["off"]))
+            times = await _in_turn(kinds, work, count, turns)
+            ours = times["shipped"]
+            shown.append(_compared(f"{name}, metrics", ours, "no metrics in the code", times["no metrics"]))
+            shown.append(_compared(f"{name}, tracing off", ours, "no tracer in the code", times["no tracer"]))
+            shown.append(_compared(f"{name}, tracing on", times["traced"], "tracing off", ours))
+        counting = {name: kinds[name] for name in ("shipped", "no metrics")}  # a stream's bytes have no span
+        times = await _in_turn(counting, _bulk, CHUNKS, turns)
+        shown.append(_compared("bulk, metrics", times["shipped"], "no metrics in the code", times["no metrics"]))
         gc.unfreeze()
     return shown
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What is compared: nodes, and functions that have something taken out."""
+
+    nodes: Sequence[Node]
+    bodies: Sequence[Body]
+
+
+async def _in_turn(
+    kinds: Mapping[str, _Kind], work: Callable[[Sequence[Node]], Awaitable[None]], count: int, turns: int
+) -> dict[str, list[float]]:
+    """Return the microseconds of processor time that an operation took, by kind, for each turn."""
+    times: dict[str, list[float]] = {name: [] for name in kinds}
+    for turn in range(turns + WARM_UP_TURNS):
+        for name in kinds if turn % 2 else reversed(kinds):  # who comes first has no advantage
+            with worn(kinds[name].bodies):
+                spent_s = await _cpu_s(work, kinds[name].nodes)
+            if turn >= WARM_UP_TURNS:
+                times[name].append(1e6 * spent_s / count)
+    return times
+
+
+def _counting_modules() -> list[str]:
+    """Return the modules of the rooms that carry lookups and tunnels; all are loaded with the node."""
+    return sorted(name for name in sys.modules if name.startswith(COUNTING) and not name.endswith(".metrics"))
 
 
 def _span_row(names: str) -> Row:
