@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlencode
 
@@ -14,6 +13,7 @@ from pilotdht.daemon.envelope import error_envelope
 from pilotdht.daemon.frames import MAX_FRAME_BYTES, control_frame, data_frame
 from pilotdht.daemon.query_shapes import QuestionShape, ServingShape
 from pilotdht.errors import AnswerFailed, NoDaemon, PilotError
+from pilotdht.values import dataclass
 
 DEFAULT_MOST = 8
 """Questions answered at one time unless the program says otherwise."""

@@ -5,10 +5,9 @@ A member keeps the same few neighbours and the same bounded memory whether its g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pilotdht.config.fields import Section, tunable
 from pilotdht.errors import ConfigError
+from pilotdht.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

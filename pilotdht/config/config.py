@@ -6,7 +6,7 @@ a frozen value: change it with :func:`dataclasses.replace`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from pilotdht.config.broadcast import BroadcastConfig
@@ -29,6 +29,7 @@ from pilotdht.config.ui import UiConfig
 from pilotdht.errors import ConfigError
 from pilotdht.identity.address import MAX_NETWORK
 from pilotdht.identity.names import check_hostname, check_tag
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import MAX_ENDPOINTS, MAX_TAGS
 

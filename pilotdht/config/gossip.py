@@ -6,10 +6,11 @@ networks are met by round-trip times and local health rather than by other defau
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pilotdht.config.fields import Section, tunable
 from pilotdht.errors import ConfigError
+from pilotdht.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

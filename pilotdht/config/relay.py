@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pilotdht.config.fields import Section, tunable
 from pilotdht.errors import ConfigError
+from pilotdht.values import dataclass
 
 _KIB = 1024
 _MB = 1_000_000

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 
 from pilotdht.config.fields import Section, tunable
 from pilotdht.errors import ConfigError
+from pilotdht.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from pilotdht.config.fields import Section, tunable
 from pilotdht.errors import ConfigError
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 TRUNK_MODES = ("auto", "always", "off")

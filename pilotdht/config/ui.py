@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pilotdht.config.fields import Section, tunable
+from pilotdht.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pilotdht.daemon.encode import (
     connection_shape,
@@ -59,6 +59,7 @@ from pilotdht.daemon.shapes import (
 from pilotdht.daemon.verbs import NodeVerbs
 from pilotdht.errors import TimedOut
 from pilotdht.gossip.values import GroupKind
+from pilotdht.values import dataclass
 
 MAX_TAGS = 8
 MAX_PEERS = 10_000

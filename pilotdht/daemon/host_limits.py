@@ -13,9 +13,9 @@ import logging
 import resource
 import socket
 import sys
-from dataclasses import dataclass
 
 from pilotdht.config.config import Config
+from pilotdht.values import dataclass
 
 SPARE_DESCRIPTORS = 128
 """Open files besides connections to the daemon: sockets, data base, log, the interpreter's own, and some to spare."""

@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import h11
 
@@ -19,6 +18,7 @@ from pilotdht.config.daemon import DaemonConfig
 from pilotdht.daemon.envelope import error_envelope, http_status, ok_envelope
 from pilotdht.daemon.metrics import DaemonMetrics
 from pilotdht.errors import InternalError, InvalidArgument, PilotError, TimedOut
+from pilotdht.values import dataclass
 
 JSON_TYPE = "application/json"
 

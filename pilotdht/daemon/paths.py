@@ -12,10 +12,10 @@ import os
 import stat
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pilotdht.errors import ConfigError
+from pilotdht.values import dataclass
 
 MAX_SOCKET_PATH_BYTES = 100
 """Longest socket path: ``sun_path`` has 104 bytes on BSD and 108 on Linux, the terminating zero included."""

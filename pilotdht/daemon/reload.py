@@ -10,7 +10,6 @@ import asyncio
 import dataclasses
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from pilotdht.config.config import Config
 from pilotdht.config.daemon import DaemonConfig
@@ -19,6 +18,7 @@ from pilotdht.daemon.setting_values import known_settings, value_of
 from pilotdht.daemon.shapes import ReloadShape
 from pilotdht.daemon.verbs import NodeVerbs
 from pilotdht.errors import PilotError, RemoteError
+from pilotdht.values import dataclass
 
 LIVE = frozenset(
     {

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 
@@ -38,6 +38,7 @@ from pilotdht.errors import InternalError, KeyFileError
 from pilotdht.identity.keyfile import load_or_create_key_file
 from pilotdht.identity.keys import KeyPair
 from pilotdht.traversal.trunk.proxy import proxy_settings
+from pilotdht.values import dataclass
 
 STOP_MARGIN_S = 3.0
 """Time beyond the node's own bound that stopping may take before the process ends anyway."""

@@ -6,12 +6,12 @@ Nothing is done here: :mod:`pilotdht.daemon.service_files` does it, and a dry ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pilotdht.daemon.launchd_job import JOB_LABEL, launchd_job
 from pilotdht.daemon.setting_values import known_settings
 from pilotdht.daemon.systemd_unit import UNIT_NAME, system_unit, user_unit
 from pilotdht.errors import UsageError
+from pilotdht.values import dataclass
 
 HIDDEN_FROM_SERVICES = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")  # noqa: S108 - to be refused
 """Folders that a system service does not see: a Python below them could not be started."""

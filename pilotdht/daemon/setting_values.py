@@ -9,12 +9,12 @@ import dataclasses
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from pilotdht.config.config import Config
 from pilotdht.config.fields import Section
 from pilotdht.errors import ConfigError, InvalidArgument
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint, parse_endpoint
 
 _TRUE = frozenset({"1", "true", "yes", "on"})

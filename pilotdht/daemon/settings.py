@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +17,7 @@ from pilotdht.config.config import Config, preset_of
 from pilotdht.config.fields import Section
 from pilotdht.daemon.setting_values import Known, from_text, from_toml, known_settings, nearest, value_of
 from pilotdht.errors import ConfigError, InvalidArgument
+from pilotdht.values import dataclass
 
 PREFIX = "PILOTDHT_"
 RESERVED = frozenset(

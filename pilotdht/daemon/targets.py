@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from pilotdht.config.daemon import DaemonConfig
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import PublicKey
+from pilotdht.values import dataclass
 from pilotdht.visible import masked
 from pilotdht.wire.endpoint import Endpoint
 

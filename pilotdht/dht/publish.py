@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
 from pilotdht.config.dht import DhtConfig
@@ -19,6 +19,7 @@ from pilotdht.dht.store import WITHDRAWAL_TTL_S
 from pilotdht.dht.writes import PutReport, Writer
 from pilotdht.errors import InternalError, PilotError
 from pilotdht.identity.keys import KeyPair
+from pilotdht.values import dataclass
 from pilotdht.wire.records import NodeRecord, Record, ShardedEntry, SignedRecord, sign_record
 
 MAX_RETRY_FACTOR = 64

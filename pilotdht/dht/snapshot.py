@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pilotdht.dht.prefixes import Prefix
 from pilotdht.errors import BadMessage
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import bytes_untrusted, integer_untrusted, list_untrusted
 from pilotdht.wire.contact import Contact, contact_untrusted
 from pilotdht.wire.records import MAX_RECORD_BYTES

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pilotdht.config.dht import DhtConfig
 from pilotdht.dht.candidate import Candidate
@@ -18,6 +17,7 @@ from pilotdht.errors import NodeClosed, PilotError
 from pilotdht.identity.ids import NodeId, distance
 from pilotdht.net.outcomes import Answered, Outcome, Slow
 from pilotdht.tasks import TaskScope
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.dht_messages import FindNode, Store, StoreCode, Stored, StoreEntry
 from pilotdht.wire.message import Request

@@ -7,13 +7,14 @@ is replaced its charter holds the one by the old key as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pilotdht.errors import BadMessage, InvalidArgument
 from pilotdht.gossip.values import GroupKind
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SEED_BYTES, KeyPair, public_key_untrusted
 from pilotdht.identity.names import check_tag, is_group_name, is_tag
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import MAX_CHAIN_BYTES, Chain, Role, issue, membership_untrusted
 from pilotdht.wire.codec import bytes_untrusted, integer_untrusted, list_untrusted, text_untrusted
 from pilotdht.wire.groups import GroupId, keyed_group_id, open_group_id

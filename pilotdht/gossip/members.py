@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Container, Iterator
-from dataclasses import dataclass
 from random import Random
 
 from pilotdht.config.gossip import GossipConfig
@@ -25,6 +24,7 @@ from pilotdht.gossip.suspicion import SuspicionTimes, suspicion_times, timeout_s
 from pilotdht.gossip.values import MemberChange, MemberStatus
 from pilotdht.identity.ids import NodeId, PublicKey, node_id_of
 from pilotdht.net.limits import TokenBucket
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import Role
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.membership import FactKind, MemberFact, SignedFact

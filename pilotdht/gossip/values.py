@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import Role
 from pilotdht.wire.groups import GroupId
 

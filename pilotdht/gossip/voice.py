@@ -7,9 +7,8 @@ Incarnations are milliseconds of Unix time where they rise, so that a member tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pilotdht.identity.keys import KeyPair
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.groups import GroupId

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import (

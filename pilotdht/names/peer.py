@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import did_of
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.records import NodeRecord, Service

@@ -10,10 +10,11 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from pilotdht.tracing.spans import OFF, Tracer
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 Batch = Sequence[tuple[bytes, Endpoint]]

@@ -18,13 +18,13 @@ import importlib.util
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 from pilotdht.errors import ConfigError
 from pilotdht.net.doors import LinkNotice, LinkPost
 from pilotdht.tasks import TaskScope
+from pilotdht.values import dataclass
 
 SERVICE = "_pilotdht._udp.local."
 """The type of the service; at most 15 characters, RFC 6763, section 7."""

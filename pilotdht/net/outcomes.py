@@ -6,9 +6,9 @@ Treat them as frozen: a frozen dataclass costs three times as much to make, and 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.message import Reply

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.traversal.advice import Finding
 from pilotdht.traversal.behaviour import NatBehaviour
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.traversal_messages import NatMapping

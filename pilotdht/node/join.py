@@ -9,13 +9,13 @@ import asyncio
 import logging
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from pilotdht.errors import BadMessage, InvalidArgument, RemoteError
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import parse_did
 from pilotdht.net.doors import Doors
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint, parse_endpoint
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from pilotdht.errors import LinkClosed, PilotError, RemoteError, TimedOut, Unreachable
@@ -23,6 +23,7 @@ from pilotdht.tunnel.header import OptionValue
 from pilotdht.tunnel.link import Link
 from pilotdht.tunnel.stream import Stream
 from pilotdht.tunnel.tunnels import Tunnels
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 MAX_SHOWN_CHARS = 80

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from pilotdht.errors import InvalidArgument
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import NODE_ID_BYTES, NodeId, PublicKey
 from pilotdht.identity.keys import did_of, parse_did
 from pilotdht.identity.names import check_group_name, check_hostname, check_tag
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import Chain
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint

@@ -10,10 +10,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from pilotdht.errors import BadMessage, ConfigError
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import decode_list_untrusted, encode, integer_untrusted, list_untrusted
 
 STATE_VERSION = 1

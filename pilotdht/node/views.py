@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from pilotdht.errors import NodeClosed
 from pilotdht.identity.address import Address
@@ -11,6 +10,7 @@ from pilotdht.node.facts import ConnectionInfo, PeerInfo
 from pilotdht.node.rooms import Rooms
 from pilotdht.traversal.lan.telling import is_same_link
 from pilotdht.tunnel.link import Link
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 
 from pilotdht.errors import LinkClosed, NodeClosed, Overloaded, TimedOut
 from pilotdht.identity.ids import PublicKey
 from pilotdht.tunnel.byte_stream import ByteStream
+from pilotdht.values import dataclass
 
 MAX_MESSAGES = 256
 MAX_BYTES = 16 * 2**20

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 
 from pilotdht.net.prefixes import is_local
 from pilotdht.traversal.behaviour import Filtering, NatBehaviour
 from pilotdht.traversal.portmap.lease import PortMapState
 from pilotdht.traversal.portmap.packets import Outcome
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.traversal_messages import NatMapping
 

@@ -20,12 +20,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 
 from pilotdht.config.traversal import TraversalConfig
 from pilotdht.net.observed import Sighting
 from pilotdht.net.prefixes import is_local, prefix_of
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.traversal_messages import NatMapping
 

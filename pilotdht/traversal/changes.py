@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from pilotdht.config.traversal import TraversalConfig
 from pilotdht.net.doors import Doors
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 _logger = logging.getLogger(__name__)

@@ -20,7 +20,6 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from random import Random
@@ -32,6 +31,7 @@ from pilotdht.net.datagrams import PUNCH
 from pilotdht.net.doors import Batch, DatagramNetwork, DatagramSocket
 from pilotdht.net.node_socket import NodeSocket
 from pilotdht.net.prefixes import is_local
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 from pilotdht.wire.traversal_messages import NatMapping
 

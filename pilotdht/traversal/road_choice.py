@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from pilotdht.net.prefixes import is_local
 from pilotdht.net.switchboard import is_relayed, is_virtual
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 CLEARLY_S = 0.005

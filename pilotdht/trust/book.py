@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pilotdht.config.trust import TrustConfig
@@ -24,6 +24,7 @@ from pilotdht.trust.database import damaged, open_database
 from pilotdht.trust.standing import Standing, hear, is_news, learn, owed_word, say
 from pilotdht.trust.states import TrustEvent, TrustState, is_legal
 from pilotdht.trust.words import MAX_REASON_CHARS, Answer, Stance, Word, WordKind
+from pilotdht.values import dataclass
 
 _PEER_COLUMNS = (
     "public_key, hostname, reason, own_reason, since, state, owed, owed_sequence, "

@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -29,6 +28,7 @@ from pilotdht.trust.metrics import TrustMetrics
 from pilotdht.trust.policy import TRUST_PORT
 from pilotdht.trust.words import LENGTH_BYTES, Answer, Stance, Word, answer_untrusted, length_untrusted
 from pilotdht.tunnel.byte_stream import ByteStream
+from pilotdht.values import dataclass
 
 _logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from pilotdht.config.trust import TrustConfig
@@ -25,6 +25,7 @@ from pilotdht.trust.metrics import TrustMetrics
 from pilotdht.trust.states import TrustState
 from pilotdht.trust.words import LENGTH_BYTES, Answer, Stance, Word, length_untrusted, word_untrusted
 from pilotdht.tunnel.byte_stream import ByteStream
+from pilotdht.values import dataclass
 
 _logger = logging.getLogger(__name__)
 

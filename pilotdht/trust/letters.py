@@ -10,7 +10,7 @@ Pure; functions that read bytes from the network end in ``_untrusted`` and raise
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pilotdht.errors import BadMessage
 from pilotdht.trust.words import (
@@ -22,6 +22,7 @@ from pilotdht.trust.words import (
     answer_untrusted,
     word_untrusted,
 )
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import decode_list_untrusted, encode, integer_untrusted
 from pilotdht.wire.letter import MAX_CONTENT_BYTES
 

@@ -14,10 +14,11 @@ Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pilotdht.trust.states import TrustEvent, TrustState, after
 from pilotdht.trust.words import Answer, Stance, Word, WordKind
+from pilotdht.values import dataclass
 
 _HEARD = {
     WordKind.REQUEST: TrustEvent.PEER_ASKED,

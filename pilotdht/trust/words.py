@@ -13,11 +13,11 @@ Pure; functions that read bytes from the network end in ``_untrusted`` and raise
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from pilotdht.errors import BadMessage
 from pilotdht.identity.names import is_hostname
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import decode_list_untrusted, encode, integer_untrusted, text_untrusted
 
 VERSION = 1

@@ -11,11 +11,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from types import MappingProxyType
 
 from pilotdht.errors import BadMessage, InvalidArgument
+from pilotdht.values import dataclass
 from pilotdht.wire import codec
 
 MAX_PORT = 0xFFFF

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib.resources import files
+
+from pilotdht.values import dataclass
 
 _KINDS = {
     ".html": "text/html; charset=utf-8",

@@ -13,10 +13,10 @@ import hmac
 from base64 import urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 
 from pilotdht.config.ui import UiConfig
+from pilotdht.values import dataclass
 
 SECRET_BYTES = 32
 """256 bits: nobody guesses one, so guesses need not be slowed down."""

@@ -8,11 +8,12 @@ SRDS 2007), section 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import ClassVar
 
 from pilotdht.identity.ids import NodeId
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import bytes_untrusted, flag_untrusted, integer_untrusted, list_untrusted
 from pilotdht.wire.contact import Contact, contact_untrusted, contacts_untrusted
 from pilotdht.wire.events import (

@@ -16,13 +16,13 @@ Invariant: one chain has one encoding; another one of the same meaning is refuse
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from pilotdht.errors import BadMessage, InvalidArgument
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted
 from pilotdht.identity.names import check_hostname, is_hostname
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import bytes_untrusted, decode_list_untrusted, encode, integer_untrusted, list_untrusted
 from pilotdht.wire.record import CLOCK_SKEW_S
 from pilotdht.wire.verified import CAPACITY, VerifiedSignatures

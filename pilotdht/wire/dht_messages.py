@@ -5,12 +5,13 @@ Contacts stand nearest first, so that a reply that must be shorter loses the far
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import ClassVar
 
 from pilotdht.identity.ids import NodeId, PublicKey
 from pilotdht.identity.keys import public_key_untrusted
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import bytes_untrusted, integer_untrusted, list_untrusted
 from pilotdht.wire.contact import Contact, contacts_untrusted
 from pilotdht.wire.message import Reply, Request, key_untrusted, take, token_untrusted

@@ -12,9 +12,8 @@ Invariant: decoding what was encoded gives an equal value; nothing but :class:`B
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pilotdht.errors import BadMessage
+from pilotdht.values import dataclass
 from pilotdht.wire.broadcast_messages import (
     Announce,
     Events,

@@ -11,13 +11,13 @@ Invariant: sizes are checked before signatures; nothing but :class:`BadMessage` 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
 
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import NODE_ID_BYTES, NodeId, PublicKey, node_id_of
 from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import (
     bytes_untrusted,
     decode_list_untrusted,

@@ -7,11 +7,12 @@ Source: SWIM (Das, Gupta, Motivala, 2002), section 4; Lifeguard (Dadgar, Phillip
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import NODE_ID_BYTES, NodeId
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import bytes_untrusted, flag_untrusted, integer_untrusted, list_untrusted, text_untrusted
 from pilotdht.wire.groups import GroupId
 from pilotdht.wire.message import Reply, Request, key_untrusted, take

@@ -15,12 +15,12 @@ are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import public_key_untrusted
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import MAX_CHAIN_BYTES, Chain, Role, chain_untrusted, membership_untrusted
 from pilotdht.wire.codec import bytes_untrusted, integer_untrusted
 from pilotdht.wire.gossip_messages import group_untrusted

@@ -15,7 +15,7 @@ The longest fits in a QR code of version 18 with error correction L, which holds
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from hashlib import sha256
 
@@ -26,6 +26,7 @@ from pilotdht.identity.address import MAX_NETWORK
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SEED_BYTES, KeyPair, did_of, public_key_untrusted
 from pilotdht.identity.names import check_group_name, is_group_name
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import MAX_CHAIN_BYTES, Chain, Role, chain_untrusted, issue
 from pilotdht.wire.codec import (
     bytes_untrusted,

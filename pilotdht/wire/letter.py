@@ -19,7 +19,6 @@ Source: RFC 9180, section 5.1 (a KEM with an ephemeral key); RFC 7748, RFC 5869,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hashlib import sha256
 from hmac import digest as hmac_digest
 
@@ -29,6 +28,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import PUBLIC_KEY_BYTES, PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted, verify
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import bytes_untrusted, decode_list_untrusted, encode, integer_untrusted
 from pilotdht.wire.record import CLOCK_SKEW_S
 from pilotdht.wire.seal import NONCE_BYTES, TAG_BYTES

@@ -5,12 +5,13 @@ What a letter is stands in :mod:`pilotdht.wire.letter`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import ClassVar
 
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import public_key_untrusted
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import bytes_untrusted, integer_untrusted, list_untrusted
 from pilotdht.wire.letter import LETTER_ID_BYTES, MAX_LETTER_LIFETIME_S, letter_untrusted
 from pilotdht.wire.message import Reply, Request, take

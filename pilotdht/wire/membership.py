@@ -12,13 +12,13 @@ Source: SWIM (2002), section 4.2 (incarnations); the signatures are ours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import NodeId, PublicKey, node_id_of
 from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted
 from pilotdht.identity.names import is_hostname, is_tag
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import MAX_CHAIN_BYTES
 from pilotdht.wire.codec import (
     bytes_untrusted,

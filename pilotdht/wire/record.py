@@ -6,12 +6,12 @@ The kinds themselves stand in :mod:`pilotdht.wire.records` and :mod:`pilotdht.wi
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, NewType
 
 from pilotdht.identity.address import Address
 from pilotdht.identity.ids import NODE_ID_BYTES, PublicKey
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import encode
 
 RecordKey = NewType("RecordKey", bytes)

@@ -18,7 +18,6 @@ Those of groups stand in :mod:`pilotdht.wire.group_records`, what all have in co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import ClassVar
 
@@ -27,6 +26,7 @@ from pilotdht.identity.address import MAX_NETWORK, Address
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted
 from pilotdht.identity.names import is_hostname, is_tag
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import (
     bytes_untrusted,
     decode_list_untrusted,

@@ -6,9 +6,9 @@ reply needs no signature, and a request no proof but the certificates of the old
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import MAX_CHAIN_BYTES
 from pilotdht.wire.codec import bytes_untrusted
 from pilotdht.wire.gossip_messages import GroupRequest, group_untrusted

@@ -16,11 +16,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from pilotdht.errors import BadMessage, InvalidArgument
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import (
     MAX_CHAIN_BYTES,
     MAX_UNIX_S,

@@ -10,11 +10,10 @@ key, issue time in Unix milliseconds, Unix time in seconds from which certificat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pilotdht.errors import BadMessage, InvalidArgument
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted
+from pilotdht.values import dataclass
 from pilotdht.wire.certificates import MAX_UNIX_S, chain_signatures
 from pilotdht.wire.codec import bytes_untrusted, decode_list_untrusted, encode, integer_untrusted
 from pilotdht.wire.membership import ItemType

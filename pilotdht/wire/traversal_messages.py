@@ -6,12 +6,13 @@ server, which rings the node. Both ends then meet through that channel: each say
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum
 from typing import ClassVar
 
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import public_key_untrusted
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import bytes_untrusted, flag_untrusted, integer_untrusted, list_untrusted
 from pilotdht.wire.contact import Contact, contact_untrusted, contacts_untrusted
 from pilotdht.wire.endpoint import Endpoint, unpack_endpoint_untrusted

@@ -14,7 +14,7 @@ from tests.support.source import Breach, Module
 Rule = Callable[[Module], Iterator[Breach]]
 
 LAYERS = (
-    ("errors", "visible"),
+    ("errors", "values", "visible"),
     ("tasks", "metrics", "tracing"),
     ("identity",),
     ("wire",),

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pilotdht.config.query import QueryConfig
 from pilotdht.identity.ids import PublicKey
 from pilotdht.services.query.signed import MAX_SIGNERS, QuestionKey, SharedAnswer
+from pilotdht.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from pilotdht.config.query import QueryConfig
 from pilotdht.errors import BadMessage, LinkClosed, PilotError
@@ -34,6 +33,7 @@ from pilotdht.services.query.signed import (
 )
 from pilotdht.services.query.words import Kept, Look, Offer, Shared, kept_untrusted, looked_untrusted
 from pilotdht.tunnel.byte_stream import ByteStream
+from pilotdht.values import dataclass
 from pilotdht.wire.groups import GroupId
 from pilotdht.wire.verified import VerifiedSignatures
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import codecs
-from dataclasses import dataclass
 
 from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import PublicKey
 from pilotdht.services.query.content import Content, Form, content_untrusted
 from pilotdht.services.query.signed import Endorsement, QuestionKey, is_endorsed
 from pilotdht.services.query.words import End, Part
+from pilotdht.values import dataclass
 from pilotdht.wire.verified import VerifiedSignatures
 
 

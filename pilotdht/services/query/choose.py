@@ -24,13 +24,13 @@ better comes first: many askers with the same knowledge spread over all good mem
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 
 from pilotdht.config.query import QueryConfig
 from pilotdht.identity.ids import PublicKey
 from pilotdht.services.query.circuit import CircuitState
 from pilotdht.services.query.values import Explanation
+from pilotdht.values import dataclass
 
 MAX_LOAD_SHARE = 0.95
 SUSPECT_BELIEF = 0.5

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import sha256
 from typing import NoReturn, cast
 
 from pilotdht.errors import BadMessage, InvalidArgument
+from pilotdht.values import dataclass
 from pilotdht.visible import masked
 
 MAX_DEPTH = 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
@@ -14,6 +13,7 @@ from pilotdht.names.peer import Peer
 from pilotdht.tasks import TaskScope
 from pilotdht.tracing.spans import OFF, Tracer
 from pilotdht.tunnel.byte_stream import ByteStream
+from pilotdht.values import dataclass
 from pilotdht.wire.groups import GroupId
 
 

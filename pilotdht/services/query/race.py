@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
 from typing import Generic, Protocol, TypeVar
@@ -17,6 +16,7 @@ from pilotdht.errors import BadMessage, InternalError, PilotError, TimedOut
 from pilotdht.identity.ids import PublicKey
 from pilotdht.services.query.assembly import Given
 from pilotdht.services.query.quorum import Tally, Vote, wanted
+from pilotdht.values import dataclass
 
 _logger = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ A shared answer always travels in its canonical form: whoever keeps it can withh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import NewType
 
@@ -19,6 +18,7 @@ from pilotdht.errors import BadMessage
 from pilotdht.identity.ids import PublicKey
 from pilotdht.identity.keys import SIGNATURE_BYTES, KeyPair, public_key_untrusted
 from pilotdht.services.query.content import Content, content_untrusted, form_untrusted
+from pilotdht.values import dataclass
 from pilotdht.wire.codec import bytes_untrusted, encode, integer_untrusted, list_untrusted
 from pilotdht.wire.verified import VerifiedSignatures
 

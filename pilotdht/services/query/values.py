@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from pilotdht.errors import InvalidArgument
 from pilotdht.identity.ids import PublicKey
 from pilotdht.services.query.circuit import CircuitState
 from pilotdht.services.query.content import Content, Json
+from pilotdht.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

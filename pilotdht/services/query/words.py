@@ -18,7 +18,6 @@ raise only :class:`BadMessage`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from pilotdht.errors import BadMessage
@@ -34,6 +33,7 @@ from pilotdht.services.query.signed import (
     SharedAnswer,
     shared_untrusted,
 )
+from pilotdht.values import dataclass
 from pilotdht.visible import masked
 from pilotdht.wire.codec import (
     bytes_untrusted,

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from prometheus_client import CollectorRegistry
@@ -26,6 +25,7 @@ from pilotdht.tasks import TaskScope
 from pilotdht.traversal.lan.metrics import LanMetrics
 from pilotdht.traversal.lan.neighbours import Heard, Neighbour, Neighbours, Standing
 from pilotdht.traversal.lan.notices import Networks, claim_untrusted, instance_of, mesh_tag, networks_of, text_of
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 

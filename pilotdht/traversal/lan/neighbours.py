@@ -8,13 +8,13 @@ a flood may push out what is not proven, never whom we know.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from random import Random
 
 from pilotdht.config.lan import LanConfig
 from pilotdht.identity.ids import PublicKey
 from pilotdht.traversal.lan.notices import Claim
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 

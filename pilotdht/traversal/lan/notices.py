@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 
 from pilotdht.errors import BadMessage, InvalidArgument
 from pilotdht.identity.ids import PublicKey, node_id_of
 from pilotdht.identity.keys import did_of, parse_did
 from pilotdht.net.doors import LinkNotice
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 VERSION = "1"

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass
 from enum import Enum
 
 from pilotdht.errors import BadMessage
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 SERVER_PORT = 5351

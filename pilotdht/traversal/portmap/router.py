@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pilotdht.config.traversal import TraversalConfig
@@ -34,6 +33,7 @@ from pilotdht.traversal.portmap.packets import (
     pcp_announce_request,
     pcp_map_request,
 )
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 AnswerT = TypeVar("AnswerT")

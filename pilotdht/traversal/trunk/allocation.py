@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pilotdht.config.net import NetConfig
 from pilotdht.config.trunk import TrunkConfig
@@ -28,6 +28,7 @@ from pilotdht.traversal.relay.channel import ByteBucket
 from pilotdht.traversal.trunk.frames import MAX_CARRIED_BYTES, OVERHEAD_BYTES, encode_frames, is_ours
 from pilotdht.traversal.trunk.metrics import TrunkMetrics
 from pilotdht.traversal.trunk.targets import Decision, Reach, Targets
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 from pilotdht.wire.endpoint import Endpoint
 

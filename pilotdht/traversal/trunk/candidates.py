@@ -7,10 +7,10 @@ out. Contacts from earlier are tried next; their keys are known.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pilotdht.config.trunk import WEB_PORT
 from pilotdht.identity.ids import PublicKey
+from pilotdht.values import dataclass
 from pilotdht.wire.contact import Contact
 
 

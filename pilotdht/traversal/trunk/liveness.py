@@ -6,8 +6,9 @@ gone. So a client that has sent something and heard nothing asks for a sign of l
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+
+from pilotdht.values import dataclass
 
 
 class Due(Enum):

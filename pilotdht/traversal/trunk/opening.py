@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from pilotdht.config.trunk import TrunkConfig
@@ -30,6 +29,7 @@ from pilotdht.traversal.trunk.proof import (
 )
 from pilotdht.traversal.trunk.proxy import is_exempt
 from pilotdht.traversal.trunk.trunk import Trunk
+from pilotdht.values import dataclass
 
 INTERCEPTED = (
     "who answers there has not signed the certificate that was presented: a firewall that opens TLS stands in between, "

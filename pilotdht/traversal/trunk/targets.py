@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from pilotdht.config.trunk import TrunkConfig
 from pilotdht.net.limits import TokenBucket
 from pilotdht.net.prefixes import is_local, is_loopback, is_private
+from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint
 
 RENEWED_AT = 0.5

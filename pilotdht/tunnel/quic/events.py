@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Protocol
+
+from pilotdht.values import dataclass
 
 CRYPTO_ERROR = 0x100
 """TLS alerts are QUIC errors from here on (RFC 9001, section 4.8)."""

@@ -5,12 +5,11 @@ Source: RFC 9000, sections 14.1, 17.2 and 17.2.2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from aioquic._buffer import Buffer
 from aioquic.quic.packet import QuicProtocolVersion
 
 from pilotdht.errors import BadMessage
+from pilotdht.values import dataclass
 
 MIN_INITIAL_DATAGRAM_BYTES = 1200
 MIN_CHOSEN_ID_BYTES = 8
