@@ -185,10 +185,10 @@ def _node(lab: Lab, host: str, servers: Sequence[Node], *, port: int = 0) -> Nod
 async def _happen(event: str, lab: Lab, servers: Sequence[Node], left: Node, right: Node) -> None:
     """Do what an event is."""
     kind, _, place = event.partition("-")
-    if kind == "roam":
-        lab.roam(place)
+    if kind == "roam":  # in a thread: nodes that stand still meanwhile would take that for a slow network
+        await asyncio.to_thread(lab.roam, place)
     elif kind == "reboot":
-        lab.reboot_nat(place)
+        await asyncio.to_thread(lab.reboot_nat, place)
     else:
         endpoint = _link(left, right).endpoint
         relay = None if endpoint is None else left.rooms.traversal.relay_of(endpoint)

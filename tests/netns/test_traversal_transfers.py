@@ -19,7 +19,7 @@ async def test_transfer_survives_moves_of_both_sides(build_lab: BuildLab) -> Non
     outcome = await transfer(lab, size=SIZE, events=("roam-a", "roam-b", "reboot-a"))
     assert outcome.is_intact
     assert "direct" == outcome.roads[0]
-    assert max(outcome.pauses_s) < 15
+    assert max(outcome.pauses_s) < 5
 
 
 @pytest.mark.asyncio

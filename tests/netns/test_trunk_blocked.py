@@ -102,7 +102,7 @@ async def _transfer(lab: Lab, servers: list[Agent], agents: dict[str, Agent], be
                 answer = await stream.read_exactly(32)
             pause_s, received = await receiving
         assert digest.digest() == answer == received
-        assert pause_s < 10.0
+        assert pause_s < 5.0
         assert joined_s < 30.0
 
 

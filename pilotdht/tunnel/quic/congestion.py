@@ -71,6 +71,9 @@ class RateMark(NamedTuple):
     is_app_limited: bool
     """Whether the application had less to send than the path could take."""
 
+    path: int
+    """Number of the path that it was sent on."""
+
 
 class BottleneckControl(QuicCongestionControl):
     """Congestion control by measured bandwidth and delay."""
@@ -80,25 +83,28 @@ class BottleneckControl(QuicCongestionControl):
         self._packet_bytes = max_datagram_size
         self._bandwidths: deque[tuple[int, float]] = deque()  # (round, rate), rates falling
         self._extras: deque[tuple[int, int]] = deque()
-        self.begin_path()
+        self._path = 0
         self._delivered = 0
         self._delivered_at = 0.0
         self._first_sent_at = 0.0
-        self._app_limited_until = 0
         self._round = 0
-        self._round_ends_at = 0
         self._cycle_index = 0
         self._cycle_at = 0.0
         self._probe_rtt_until = 0.0
         self._window_before = 0
-        self._round_lost = 0
-        self._round_bandwidth = 0.0
-        self._round_delivered = 0
         self._epoch_at = 0.0
-        self._epoch_acked = 0
+        self.begin_path()
 
     def begin_path(self) -> None:
-        """Know nothing of the path: this is another one (RFC 9000, section 9.4). What is in flight stays counted."""
+        """Know nothing of the path: this is another one (RFC 9000, section 9.4).
+
+        What is in flight is on the old one: it takes no room here, and neither its arrival nor its loss tells anything.
+        """
+        self._path += 1
+        self.bytes_in_flight = 0
+        self._round_ends_at = self._delivered
+        self._round_lost = self._round_delivered = self._epoch_acked = self._app_limited_until = 0
+        self._round_bandwidth = 0.0
         self.phase = Phase.STARTUP
         """What it is doing."""
         self.congestion_window = K_INITIAL_WINDOW * self._packet_bytes
@@ -125,12 +131,18 @@ class BottleneckControl(QuicCongestionControl):
         """Note that ``size`` bytes are sent, and return what their packets must remember."""
         if self.bytes_in_flight == 0:
             self._first_sent_at = self._delivered_at = now
-        mark = RateMark(self._delivered, self._delivered_at, self._first_sent_at, self._app_limited_until > 0)
+        mark = RateMark(
+            self._delivered, self._delivered_at, self._first_sent_at, self._app_limited_until > 0, self._path
+        )
         self.bytes_in_flight += size
         return mark
 
     def on_acked(self, now: float, packets: Sequence[Any], rtt_s: float | None) -> None:
         """Take in the packets that one ACK frame acknowledged, in the order they were sent."""
+        if packets[0].mark.path != self._path:
+            packets = self._of_this_path(packets)
+            if not packets:
+                return
         size = 0
         for packet in packets:
             size += packet.sent_bytes
@@ -274,6 +286,9 @@ class BottleneckControl(QuicCongestionControl):
             window += acked
         self.congestion_window = max(window, MIN_WINDOW_PACKETS * self._packet_bytes)
 
+    def _of_this_path(self, packets: Iterable[Any]) -> list[Any]:
+        return [packet for packet in packets if packet.mark.path == self._path]
+
     # aioquic's interface, for packets built one by one.
 
     def on_packet_acked(self, *, now: float, packet: Any) -> None:  # noqa: ANN401 - any kind of packet
@@ -286,12 +301,12 @@ class BottleneckControl(QuicCongestionControl):
 
     def on_packets_expired(self, *, packets: Iterable[Any]) -> None:
         """Forget packets whose keys were dropped, or that were sent again early."""
-        for packet in packets:
+        for packet in self._of_this_path(packets):
             self.bytes_in_flight -= packet.sent_bytes
 
     def on_packets_lost(self, *, now: float, packets: Iterable[Any]) -> None:
         """Count lost packets; the end of the round trip draws the conclusion."""
-        for packet in packets:
+        for packet in self._of_this_path(packets):
             self.bytes_in_flight -= packet.sent_bytes
             self._round_lost += packet.sent_bytes
 

@@ -84,6 +84,7 @@ class NodeRecovery(QuicPacketRecovery):
         """Packets taken for lost; what was in them was sent again where it still mattered."""
         self.lost_bytes = 0
         """Bytes of those packets."""
+        self._path_begins_at = 0
 
     def begin_path(self) -> None:
         """Measure anew: packets go another way from now on (RFC 9002, appendix B.1; RFC 9000, section 9.4)."""
@@ -91,6 +92,8 @@ class NodeRecovery(QuicPacketRecovery):
         self._rtt_latest = self._rtt_smoothed = self._rtt_variance = 0.0
         self._rtt_min = math.inf
         self._pto_count = 0
+        last = (next(reversed(space.sent_packets), -1) for space in self.spaces if space.is_application_data)
+        self._path_begins_at = max(last, default=-1) + 1
         if self.control is not None:
             self.control.begin_path()
 
@@ -131,7 +134,8 @@ class NodeRecovery(QuicPacketRecovery):
             return
         newest = acked[-1]
         rtt_s: float | None = None
-        if newest.packet_number == largest_acked and any(packet.is_ack_eliciting for packet in acked):
+        is_timed = newest.packet_number == largest_acked and newest.packet_number >= self._path_begins_at
+        if is_timed and any(packet.is_ack_eliciting for packet in acked):
             rtt_s = now - newest.sent_time
             self._see_rtt(rtt_s, min(ack_delay, self.max_ack_delay), now)
         in_flight = [packet for packet in acked if packet.in_flight]
@@ -206,9 +210,9 @@ class NodeRecovery(QuicPacketRecovery):
         self.lost_bytes += sum(packet.sent_bytes for packet in lost)
         if space.is_application_data:
             self._taken_for_lost.update((packet.packet_number, None) for packet in lost)
-        self._on_packets_lost(
-            now=now, packets=lost, persistent_congestion=self._in_persistent_congestion(packets=lost), space=space
-        )
+        of_this_path = [packet for packet in lost if packet.packet_number >= self._path_begins_at]
+        is_persistent = self._in_persistent_congestion(packets=of_this_path)
+        self._on_packets_lost(now=now, packets=lost, persistent_congestion=is_persistent, space=space)
 
     def _see_rtt(self, rtt_s: float, ack_delay_s: float, now: float) -> None:
         """Update the estimate (RFC 9002, section 5.3); a sample is not taken for less than a millisecond."""
@@ -222,5 +226,5 @@ class NodeRecovery(QuicPacketRecovery):
             self._rtt_variance = rtt_s / 2
             self._rtt_smoothed = rtt_s
         else:
-            self._rtt_variance = 0.75 * self._rtt_variance + 0.25 * abs(self._rtt_min - self._rtt_latest)
+            self._rtt_variance = 0.75 * self._rtt_variance + 0.25 * abs(self._rtt_smoothed - self._rtt_latest)
             self._rtt_smoothed = 0.875 * self._rtt_smoothed + 0.125 * self._rtt_latest

@@ -9,7 +9,7 @@ import pytest
 from pilotdht.config.tunnel import TunnelConfig
 from pilotdht.tunnel.quic.congestion import BottleneckControl, Phase
 from pilotdht.tunnel.quic.pacer import BURST_S, Pacer
-from pilotdht.tunnel.quic.recovery import BulkPacket
+from pilotdht.tunnel.quic.recovery import BulkPacket, NodeRecovery
 from pilotdht.tunnel.stream import Stream
 from tests.support.tunnel_nodes import virtual_node
 from tests.support.tunnel_virtual_time import Wire, run_virtually
@@ -161,3 +161,89 @@ def test_pacer_of_a_stock_controller_takes_window_over_round_trip() -> None:
     pacer.update_rate(congestion_window=100_000, smoothed_rtt=0.1)
 
     assert pytest.approx(1.25e6) == pacer.rate
+
+
+def _sent(control: BottleneckControl, first: int, count: int, now: float) -> list[BulkPacket]:
+    return [
+        BulkPacket(first + index, now, PACKET, None, 0, 0, control.mark(now, PACKET))  # type: ignore[arg-type]
+        for index in range(count)
+    ]
+
+
+def test_control_on_a_new_path_learns_nothing_from_what_is_on_the_old_one() -> None:
+    """Neither acknowledgements nor losses of packets of the old path count, and they take no room."""
+    control = BottleneckControl(max_datagram_size=PACKET)
+    old = _sent(control, 0, 500, 1.0)
+    control.on_acked(1.04, old[:100], 0.04)
+    control.begin_path()
+    window, rate = control.congestion_window, control.pacing_rate
+
+    control.on_packets_lost(now=1.1, packets=old[100:400])
+    control.on_acked(1.2, old[400:450], 0.2)
+    control.on_packets_expired(packets=old[450:])
+
+    assert 0 == control.bytes_in_flight
+    assert 0.0 == control.bandwidth
+    assert (window, rate, Phase.STARTUP) == (control.congestion_window, control.pacing_rate, control.phase)
+
+    new = _sent(control, 500, 10, 1.3)
+    control.on_acked(1.32, [*old[450:], *new], 0.02)
+    assert 0 == control.bytes_in_flight
+    assert pytest.approx(10 * PACKET / 0.02) == control.bandwidth
+    assert 0.02 == control.min_rtt_s
+
+
+def test_transfer_after_losing_a_whole_window_on_an_old_path_is_fast_again() -> None:
+    """A path that dies under full load takes megabytes with it; on the next one the rate doubles as on a first one."""
+
+    async def scenario() -> float:
+        wire = Wire(delay_s=0.02, rate_bytes_s=20e6, queue_bytes=2_000_000)
+        config = _config("bbr")
+        loop, seen = asyncio.get_running_loop(), [0]
+        async with virtual_node(wire, 1, config=config) as one, virtual_node(wire, 2, config=config) as two:
+
+            async def sink(stream: Stream) -> None:
+                async for chunk in stream:
+                    seen[0] += len(chunk)
+
+            two.tunnels.listen(9, sink)
+            stream = await one.tunnels.open_stream(two.key, [two.endpoint], 9)
+            async with asyncio.TaskGroup() as group:
+                writer = group.create_task(stream.write(bytes(400_000_000)))
+                await asyncio.sleep(2)
+                wire.loss = 1.0
+                await asyncio.sleep(1)
+                wire.loss = 0.0
+                link = one.tunnels.link_to(two.key)
+                assert link is not None
+                link.connection.begin_path()  # as a move does; nobody watches roads here
+                link.driver.touch(link)
+                began, before = loop.time(), seen[0]
+                while seen[0] < before + 10_000_000:  # noqa: ASYNC110 - nobody tells
+                    await asyncio.sleep(0.01)
+                took_s = loop.time() - began
+                writer.cancel()
+            stream.abort()
+            return took_s
+
+    took_s: float = run_virtually(scenario())
+
+    assert took_s < 1.0
+
+
+def test_round_trips_of_a_standing_queue_do_not_count_as_spread() -> None:
+    """RFC 9002, section 5.3: deviation is from the smoothed round trip; a full queue delays all packets alike."""
+    recovery = NodeRecovery(
+        is_loss_tolerant=True,
+        max_datagram_size=PACKET,
+        congestion_control_algorithm="reno",
+        initial_rtt=0.1,
+        peer_completed_address_validation=True,
+        send_probe=lambda: None,
+    )
+    recovery._see_rtt(0.02, 0.0, 0.0)
+    for number in range(200):
+        recovery._see_rtt(0.3, 0.0, float(number))
+
+    assert pytest.approx(0.3, abs=0.001) == recovery._rtt_smoothed
+    assert recovery.get_probe_timeout() < 0.31 + recovery.max_ack_delay
