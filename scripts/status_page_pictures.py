@@ -58,7 +58,7 @@ def prepare(page: Page, name: str) -> None:
     if name == "overview":
         page.wait_for_timeout(CHART_S * 1000)
     elif name == "network":
-        page.locator(".sky .node.direct").first.click()
+        page.locator(".sky .node.direct .body").first.click()
     elif name == "groups":
         page.get_by_role("tab", name="research").click()
         page.wait_for_timeout(9_000)

@@ -11,6 +11,7 @@ const OUTER = 300;
 const UNMEASURED = 330;
 const MOST_LABELS = 36;
 const LABEL_CHARS = 18;
+const REACH = 20;
 
 export function view(state, deeds) {
   const { me, tunnels, contacts, names } = state.parts;
@@ -56,6 +57,7 @@ function drawing(me, nodes, chosen, deeds) {
   const measure = scale(nodes);
   const places = new Map(nodes.map((node) => [node.address, place(node, measure)]));
   spread([...places.values()]);
+  part([...places.values()]);
   const decades = Array.from({ length: measure.high - measure.low + 1 }, (_, index) => measure.low + index);
   const step = (event, index) => {
     const by = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
@@ -98,6 +100,14 @@ function spread(all) {
   }
 }
 
+/** Give each dot the room around it in which it can be clicked: none takes its neighbour's. */
+function part(all) {
+  for (const one of all) {
+    const near = Math.min(...all.map((other) => (other === one ? Infinity : Math.hypot(other.x - one.x, other.y - one.y))));
+    one.reach = Math.min(REACH, near / 2);
+  }
+}
+
 const short = (text) => (text.length > LABEL_CHARS ? `${text.slice(0, LABEL_CHARS - 1)}…` : text);
 
 function edge(node, places, chosen) {
@@ -108,14 +118,14 @@ function edge(node, places, chosen) {
   return h("path", { key: node.address, class: kind, d: path });
 }
 
-function dot(node, { x, y, side, start, label: height }, isChosen, hasLabel, props) {
+function dot(node, { x, y, side, start, label: height, reach }, isChosen, hasLabel, props) {
   const radius = node.kind === "known" ? 6 : 9;
   const anchor = side > 0 ? "start" : "end";
   const label = node.name || node.address.slice(node.address.indexOf(":") + 1);
   return h(
     "g",
     { key: node.address, class: `node ${node.kind} ${isChosen ? "chosen" : ""}`, role: "button", "aria-pressed": isChosen ? "true" : "false", "aria-label": `${node.name || node.address}, ${node.link ? `tunnel, ${node.link.road}` : "known"}, ${millis(node.rtt_s)}`, ...props },
-    h("circle", { class: "reach", cx: x.toFixed(1), cy: y.toFixed(1), r: 20 }),
+    h("circle", { class: "reach", cx: x.toFixed(1), cy: y.toFixed(1), r: Math.max(radius, reach).toFixed(1) }),
     h("circle", { class: "body", cx: x.toFixed(1), cy: y.toFixed(1), r: radius }),
     hasLabel ? h("text", { x: start.toFixed(1), y: (height + 4.5).toFixed(1), "text-anchor": anchor }, short(label)) : null,
   );
