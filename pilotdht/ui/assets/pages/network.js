@@ -102,10 +102,13 @@ function spread(all) {
 
 /** Give each dot the room around it in which it can be clicked: none takes its neighbour's. */
 function part(all) {
-  for (const one of all) {
-    const near = Math.min(...all.map((other) => (other === one ? Infinity : Math.hypot(other.x - one.x, other.y - one.y))));
-    one.reach = Math.min(REACH, near / 2);
-  }
+  for (const one of all) one.reach = REACH;
+  all.forEach((one, index) => {
+    for (let at = index + 1; at < all.length; at += 1) {
+      const half = Math.hypot(all[at].x - one.x, all[at].y - one.y) / 2;
+      if (half < REACH) for (const each of [one, all[at]]) each.reach = Math.min(each.reach, half);
+    }
+  });
 }
 
 const short = (text) => (text.length > LABEL_CHARS ? `${text.slice(0, LABEL_CHARS - 1)}…` : text);
