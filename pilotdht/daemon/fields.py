@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import TypeVar
 
+from pilotdht.daemon.nearest import nearest
 from pilotdht.errors import InvalidArgument
 
 MAX_TARGET_CHARS = 256
@@ -152,10 +153,7 @@ class Fields:
         """
         for name in self._values:
             if name not in self._known:
-                import difflib  # some 100 KiB, for mistakes alone
-
-                near = difflib.get_close_matches(name, self._known, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known fields: {', '.join(self._known) or 'none'}"
+                hint = nearest(name, self._known, otherwise=f"known fields: {', '.join(self._known) or 'none'}")
                 raise InvalidArgument(f"unknown field {name[:80]!r}", hint=hint)
 
     def _is_absent(self, name: str) -> bool:

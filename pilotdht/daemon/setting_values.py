@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pilotdht.config.config import Config
 from pilotdht.config.fields import Section
+from pilotdht.daemon.nearest import nearest
 from pilotdht.errors import ConfigError, InvalidArgument
 from pilotdht.values import dataclass
 from pilotdht.wire.endpoint import Endpoint, parse_endpoint
@@ -51,18 +52,15 @@ def value_of(config: Config, known: Known) -> object:
     return getattr(getattr(config, known.section) if known.section else config, known.field.name)
 
 
-def nearest(name: str, known: Mapping[str, object]) -> str:
-    """Return a hint towards the nearest known name."""
-    import difflib  # some 100 KiB, for mistakes alone
-
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"did you mean {near[0]!r}?" if near else "run 'pilotdht config show' for all settings"
+def meant(name: str, known: Mapping[str, object]) -> str:
+    """Return a hint for somebody who named a setting that there is not."""
+    return nearest(name, known, otherwise="run 'pilotdht config show' for all settings")
 
 
 def _lookup(known: Mapping[str, Known], name: str) -> Known:
     """Return the tunable of that name."""
     if name not in known:
-        raise ConfigError(f"unknown setting {name[:80]!r}", hint=nearest(name, known))
+        raise ConfigError(f"unknown setting {name[:80]!r}", hint=meant(name, known))
     return known[name]
 
 

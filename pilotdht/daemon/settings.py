@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from pilotdht.config.config import Config, preset_of
 from pilotdht.config.fields import Section
-from pilotdht.daemon.setting_values import Known, from_text, from_toml, known_settings, nearest, value_of
+from pilotdht.daemon.setting_values import Known, from_text, from_toml, known_settings, meant, value_of
 from pilotdht.errors import ConfigError, InvalidArgument
 from pilotdht.values import dataclass
 
@@ -231,7 +231,7 @@ def _named(known: Mapping[str, Known], by_variable: Mapping[str, str], variable:
         ConfigError: there is no such setting, or the value is malformed.
     """
     if variable not in by_variable:
-        raise ConfigError(f"unknown setting {variable} in the environment", hint=nearest(variable, by_variable))
+        raise ConfigError(f"unknown setting {variable} in the environment", hint=meant(variable, by_variable))
     return from_text(known, by_variable[variable], text)
 
 
